@@ -3,6 +3,7 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 vdi=$(cd "$(dirname "${1:-./vdi}")" && pwd)/$(basename "${1:-./vdi}")
+repository=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT && cd "$work" || exit 1
 passed=0 failed=0
 ok() { if [ "$2" -eq 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAIL $1"; fi; }
@@ -569,6 +570,33 @@ if command -v chromium >/dev/null; then
     [ -n "$shown" ] && awk -v a="$shown" -v b="$called" 'BEGIN { exit !(a + 0 == b + 0) }'
     ok "sliders of the page show the action that the library's call finds: value $shown, $called" $?
 fi
+
+# ---- an array job of eight tasks, three of them killed ----------------------------------------------------------------------
+
+exits 0 'traces of many' "$vdi" spikes simulate --model mlphys --cells 24 --traces 1 --frames 9000 --fps 30 --seed 5 --out many --quiet
+exits 0 'the job in one piece' "$vdi" spikes infer many/traces.npy --fps 30 --out undivided --report 0 --quiet
+task() { SLURM_ARRAY_TASK_ID=$1 SLURM_ARRAY_TASK_COUNT=8 VDI=$vdi sh "$repository/examples/slurm/spikes.sh" many/traces.npy 30; }
+for i in 1 2 3 4 5 6 7 8; do
+    case $i in
+    2 | 5 | 7)
+        mkdir -p parts
+        SLURM_ARRAY_TASK_ID=$i SLURM_ARRAY_TASK_COUNT=8 VDI=$vdi sh "$repository/examples/slurm/spikes.sh" many/traces.npy 30 >out.txt 2>&1 &
+        victim=$!
+        n=0
+        while [ ! -f parts/$i/run.json ] && [ $n -lt 600 ]; do sleep 0.02; n=$((n + 1)); done
+        kill -9 $victim 2>/dev/null
+        wait $victim 2>/dev/null
+        ;;
+    *) task $i >out.txt 2>&1; ok "task $i" $? ;;
+    esac
+done
+exits 1 'parts that are not finished' "$vdi" merge parts/* --out early
+for i in 2 5 7 3; do task $i >out.txt 2>&1; ok "task $i again: $(tail -n 1 out.txt)" $?; done
+exits 0 'the parts as one run' "$vdi" merge parts/8 parts/7 parts/6 parts/5 parts/4 parts/3 parts/2 parts/1 --out joined --quiet
+for f in spikes.npy probability.npy denoised.npy params.csv quality.csv; do same undivided/$f joined/$f; done
+exits 1 'a part is missing' "$vdi" merge parts/1 parts/2 --out broken
+exits 1 'a part twice' "$vdi" merge parts/1 parts/2 parts/3 parts/4 parts/5 parts/6 parts/7 parts/7 --out broken
+exits 1 'no part' "$vdi" merge undivided --out broken
 
 # ---- standard input, the manual, completion ------------------------------------------------------------------------------
 

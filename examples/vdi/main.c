@@ -35,7 +35,8 @@
     ROW(spikes_infer)    \
     ROW(spikes_fit)      \
     ROW(spikes_spine)    \
-    ROW(spikes_score)
+    ROW(spikes_score)    \
+    ROW(merge)
 
 #define DECLARED(name) extern const command name##_command;
 COMMANDS(DECLARED)
