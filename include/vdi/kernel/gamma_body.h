@@ -152,7 +152,7 @@ VDI_SHARED VDI_V VDI_PN(vdi__digamma)(VDI_V x) {
         y = VDI_VSEL(VDI_MOR(VDI_MAND(unit, below), VDI_VGE(x, VDI__ONE)), y,
                      VDI_VSUB(y, VDI_VDIV(VDI__ONE, x)));
         if (VDI_MANY(below)) {
-            VDI_V r;
+            VDI_V r = VDI_VZERO();
             /* and the cosine is the sine of what is left to 1/2 */
             const VDI_V s = VDI_VSEL(below, VDI_PN(vdi__sinpi)(a, &r), VDI__ONE);
             const VDI_V cot =
