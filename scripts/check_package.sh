@@ -12,7 +12,12 @@ finds_spikes() {
     awk '{ n += $3; if ($1 > 1.8 && $1 < 2.2) early += $3 } END { exit !(n > 2 && n < 4.5 && early > 0.7 && early < 1.4) }' "$dir/spikes" ||
         { cat "$dir/spikes"; die "three spikes were not found"; }
 }
-library() { run $MAKE -s --no-print-directory lib B="$B/fast" CFLAGS="$FAST" CC=gcc; }
+# Steps run beside each other: what several of them build, one builds at a time.
+alone() {
+    mkdir -p "$B"
+    if command -v flock > /dev/null; then run flock "$B/package.lock" "$@"; else run "$@"; fi
+}
+library() { alone $MAKE -s --no-print-directory lib B="$B/fast" CFLAGS="$FAST" CC=gcc; }
 
 step_install() {
     library
@@ -106,7 +111,7 @@ step_python() {
 playwright() {
     if [ -d "$B/node/node_modules/playwright-core" ]; then return; fi
     mkdir -p "$B/node"
-    (cd "$B/node" && npm install --no-audit --no-fund --ignore-scripts --prefix . playwright-core) || { echo "needs playwright-core from npm" > "$note"; exit 77; }
+    (alone npm install --no-audit --no-fund --ignore-scripts --prefix "$B/node" playwright-core) || { echo "needs playwright-core from npm" > "$note"; exit 77; }
 }
 step_try() {
     need clang clang
@@ -117,7 +122,7 @@ step_try() {
     [ -d /usr/lib/wasm32-wasi ] || { echo "needs wasi-libc" > "$note"; exit 77; }
     python3 -c 'import numpy' 2> /dev/null || python=/usr/bin/python3
     playwright
-    run $MAKE -s --no-print-directory wasm B="$B"
+    alone $MAKE -s --no-print-directory wasm B="$B"
     [ "$(wc -c < "$B/try/index.html")" -le 3145728 ] || die "the page has more than 3 MB"
     library
     mkdir -p "$dir/data"
@@ -132,7 +137,7 @@ step_try() {
 # The site: every link leads somewhere, every page fits its window, the search finds.
 step_site() {
     need python3 python3
-    run $MAKE -s --no-print-directory "$B/lib/api.json" B="$B"
+    alone $MAKE -s --no-print-directory "$B/lib/api.json" B="$B"
     mkdir -p "$dir/printed"
     python3 scripts/site/site.py "$dir/site" "$B/lib/api.json" "$dir/printed" "$B/try/index.html" > "$dir/links" 2>&1 || { cat "$dir/links"; die "dead links"; }
     looked=", not looked at (needs node, npm, chromium)"
@@ -148,7 +153,7 @@ step_site() {
 step_mpi() {
     need mpirun openmpi-bin
     need mpicc libopenmpi-dev
-    run $MAKE -s --no-print-directory mpi B="$B/fast" CFLAGS="$FAST" CC=gcc
+    alone $MAKE -s --no-print-directory mpi B="$B/fast" CFLAGS="$FAST" CC=gcc
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
     for n in 1 2 4; do run mpirun -n $n "$B/fast/mpi/flds" > "$dir/$n"; done
     grep -v '^+' "$dir/1" > "$dir/one"
