@@ -242,7 +242,7 @@ static bool join_file(const run *r, const part *parts, const char *name) {
     static FILE *in[PARTS];
     char part_name[260];
     const int n = r->arguments;
-    snprintf(part_name, sizeof part_name, "%s.part", name);
+    snprintf(part_name, sizeof part_name, "%.250s.part", name);
     char *to = path_join(r->out, part_name), *path = path_join(r->out, name);
     bool ok = parts_open(parts, n, name, in);
     FILE *out = ok ? fopen(to, "wb") : NULL;
