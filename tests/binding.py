@@ -4,6 +4,7 @@ import os
 import sys
 import tempfile
 import unittest
+import weakref
 
 import numpy as np
 
@@ -99,10 +100,14 @@ class Lds(unittest.TestCase):
         before = model.score(y)
         model.R[:] = 4 * np.eye(3)
         self.assertNotEqual(model.score(y), before)
-        A = model.A
+        A, alive = model.A, weakref.ref(model)
         del model
         gc.collect()
-        np.testing.assert_allclose(A, 0.95 * np.eye(2))  # an array keeps the model alive
+        self.assertIsNotNone(alive())  # an array keeps the model
+        np.testing.assert_allclose(A, 0.95 * np.eye(2))
+        del A
+        gc.collect()
+        self.assertIsNone(alive())
 
     def test_options_and_errors(self):
         y = np.random.default_rng(0).normal(size=(50, 3))
