@@ -11,6 +11,9 @@ have_criterion() {
     return $status
 }
 
+echo "-- what was once fuzzed"
+B=$B CC=$CC sh tests/fuzz/run.sh --replay
+
 if ! have_criterion; then
     echo "Criterion, the test framework, is not here."
     sh scripts/packages.sh install test || true

@@ -1,19 +1,41 @@
 #!/bin/sh
-# Fuzzes the loaders, and figures, with libFuzzer, AddressSanitizer and UBSan: run.sh [SECONDS] [TARGET...]
-# From the root of the tree; needs clang. Builds and corpora are kept in build/fuzz (or $B/fuzz), so that a later run goes on.
+# Fuzzes loaders, models, the wire, figures, and numbers, with libFuzzer, AddressSanitizer and UBSan:
+#     run.sh [SECONDS] [TARGET...]    each for so long (default 60); needs clang. Builds and what was found
+#                                     are kept in build/fuzz (or $B/fuzz), so that a later run goes on
+#     run.sh --replay [TARGET...]     each over its files in tests/fuzz/corpus, with any compiler (make test)
+#     run.sh --seeds                  write the valid files of tests/fuzz/corpus anew
+# From the root of the tree. An input that broke something goes into tests/fuzz/corpus once it is mended.
 set -eu
-seconds=${1:-60}
+export LC_ALL=C
+targets="npy npz json csv safetensors mat figure wire model numbers"
+out=${B:-build}/fuzz corpus=tests/fuzz/corpus
+flags="-std=gnu11 -DVDI_TEST_PORTABLE -DVDI_NO_SIMD -Iinclude/vdi"
+mode=${1:-60}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- npy npz json csv safetensors mat figure
-out=${B:-build}/fuzz
-cc="${CLANG:-clang} -std=gnu11 -g -O1 -DVDI_TEST_PORTABLE -Iinclude/vdi -Wno-unused-function"
-for loader in npy npz json csv safetensors mat figure; do mkdir -p "$out/corpus/$loader"; done
-$cc -DVDI_STATIC -DVDI_IO_IMPLEMENTATION tests/fuzz/seeds.c -o "$out/seeds" -lm -lpthread
-"$out/seeds" "$out/corpus"
-for loader in "$@"; do
-    $cc -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all "tests/fuzz/$loader.c" -o "$out/$loader" -lm -lpthread
-    echo "-- $loader"
-    "$out/$loader" -max_total_time="$seconds" -max_len=4096 -print_final_stats=1 -artifact_prefix="$out/$loader-" "$out/corpus/$loader" \
-        > "$out/$loader.log" 2>&1 || { tail -n 40 "$out/$loader.log"; exit 1; }
-    grep -E 'stat::number_of_executed_units|DONE' "$out/$loader.log"
-done
+[ $# -gt 0 ] || set -- $targets
+mkdir -p "$out"
+
+case $mode in
+--seeds)
+    for target in $targets; do mkdir -p "$corpus/$target"; done
+    ${CC:-cc} $flags -w -DVDI_STATIC -DVDI_IMPLEMENTATION tests/fuzz/seeds.c -o "$out/seeds" -lm -lpthread
+    "$out/seeds" "$corpus" ;;
+--replay)
+    files=0
+    for target in "$@"; do
+        ${CC:-cc} $flags -w -O0 "tests/fuzz/$target.c" tests/fuzz/replay.c -o "$out/replay-$target" -lm -lpthread
+        "$out/replay-$target" "$corpus/$target"/* > "$out/replay.log" 2>&1 || { tail -n 3 "$out/replay.log"; echo "FAIL $target"; exit 1; }
+        files=$((files + $(wc -l < "$out/replay.log")))
+    done
+    echo "$files files of tests/fuzz/corpus through $# targets" ;;
+*)
+    for target in "$@"; do
+        mkdir -p "$out/corpus/$target"
+        ${CLANG:-clang} $flags -g -O1 -Wno-unused-function -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+            "tests/fuzz/$target.c" -o "$out/$target" -lm -lpthread
+        echo "-- $target"
+        "$out/$target" -max_total_time="$mode" -max_len=4096 -print_final_stats=1 -artifact_prefix="$out/$target-" \
+            "$out/corpus/$target" "$corpus/$target" > "$out/$target.log" 2>&1 || { tail -n 40 "$out/$target.log"; exit 1; }
+        grep -E 'stat::number_of_executed_units|DONE' "$out/$target.log"
+    done ;;
+esac

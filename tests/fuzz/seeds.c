@@ -102,6 +102,103 @@ static void deflated(const char *path) {
     vdi_buffer_free(&npy);
 }
 
+/* A state without its checksum, which no mutant of the file would have: the key is one letter off. */
+static void model(const char *path, const vdi_state *state) {
+    vdi_buffer out;
+    vdi_writer w;
+    vdi_error err;
+    vdi_buffer_init(&out, NULL);
+    vdi_writer_to_buffer(&w, &out);
+    keep(vdi_safetensors_write(&w, state, &err), &err);
+    keep(vdi_writer_flush(&w, &err), &err);
+    for (size_t i = 0; i + 9 < out.size; i++) {
+        if (memcmp(out.data + i, VDI_SAFETENSORS_CRC32, 9) == 0) out.data[i] = 'x';
+    }
+    bytes(path, out.data, out.size);
+    vdi_buffer_free(&out);
+}
+
+static void models(const char *folder) {
+    vdi_error err;
+    vdi_lds_desc ld = VDI__ZERO;
+    vdi_plds_desc pd = VDI__ZERO;
+    vdi_vilds_desc vd = VDI__ZERO;
+    vdi_deepspike_desc dd = VDI__ZERO;
+    vdi_sacd_desc sd = vdi_sacd_desc_defaults();
+    vdi_lds *lds = NULL;
+    vdi_plds *plds = NULL;
+    vdi_vilds *vilds = NULL;
+    vdi_deepspike *deepspike = NULL;
+    vdi_sacd *sacd = NULL;
+    ld.d = pd.d = vd.d = 1;
+    ld.n = pd.n = vd.n = 2;
+    vd.layers = vd.encoder_layers = 1;
+    vd.hidden[0] = vd.encoder_hidden[0] = 2;
+    dd.layers = 1;
+    dd.channels[0] = dd.width[0] = dd.head_width = 1;
+    dd.train.estimator = VDI_DEEPSPIKE_SUPERVISED;
+    sd.observations = sd.actions = sd.components = sd.layers = 1;
+    sd.hidden[0] = 2;
+    keep(vdi_lds_create(&ld, &lds, &err), &err);
+    keep(vdi_plds_create(&pd, &plds, &err), &err);
+    keep(vdi_vilds_create(&vd, &vilds, &err), &err);
+    keep(vdi_deepspike_create(&dd, &deepspike, &err), &err);
+    keep(vdi_sacd_create(&sd, &sacd, &err), &err);
+    if (failed) return;
+    const vdi_state of_lds = vdi_lds_state(lds), of_plds = vdi_plds_state(plds);
+    model(in(folder, "model/lds"), &of_lds);
+    model(in(folder, "model/plds"), &of_plds);
+    model(in(folder, "model/vilds"), vdi_vilds_state(vilds, false));
+    model(in(folder, "model/deepspike"), vdi_deepspike_state(deepspike, NULL, false));
+    model(in(folder, "model/sacd"), vdi_sacd_state(sacd, false));
+    vdi_lds_destroy(lds);
+    vdi_plds_destroy(plds);
+    vdi_vilds_destroy(vilds);
+    vdi_deepspike_destroy(deepspike);
+    vdi_sacd_destroy(sacd);
+}
+
+/* What an environment answers, and what a client asks, behind the number of bytes at a time. */
+#define ASKED                                       \
+    "HELO\14\0\0\0vdi-env\n\1\0\0\0"                \
+    "RSET\20\0\0\0\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0" \
+    "STEP\4\0\0\0\0\0\0\0"                          \
+    "QUIT\0\0\0\0"
+typedef struct spoken {
+    vdi_buffer out;
+    vdi_writer w;
+    size_t at;
+} spoken;
+static int64_t ask(void *buffer, size_t size, void *user) {
+    spoken *s = (spoken *)user;
+    size_t n = sizeof ASKED - 1 - s->at;
+    if (n > size) n = size;
+    memcpy(buffer, &ASKED[s->at], n);
+    s->at += n;
+    return (int64_t)n;
+}
+static bool answer(const void *data, size_t size, void *user) {
+    vdi_write(&((spoken *)user)->w, data, size);
+    return true;
+}
+static void wire(const char *folder) {
+    spoken s;
+    vdi_env env;
+    vdi_error err;
+    const vdi_env_wire ends = {ask, answer, &s};
+    s.at = 0;
+    vdi_buffer_init(&s.out, NULL);
+    vdi_writer_to_buffer(&s.w, &s.out);
+    vdi_write(&s.w, "\7", 1);
+    keep(vdi_env_pendulum(&env), &err);
+    keep(vdi_env_wire_serve(&env, &ends, NULL, &err), &err);
+    keep(vdi_writer_flush(&s.w, &err), &err);
+    vdi_env_close(&env);
+    bytes(in(folder, "wire/client"), s.out.data, s.out.size);
+    bytes(in(folder, "wire/server"), "\3" ASKED, sizeof ASKED);
+    vdi_buffer_free(&s.out);
+}
+
 int main(int argc, char **argv) {
     double x[6] = {1, -2.5, 3e10, 0, 5, 6};
     int16_t y[4] = {1, 2, 3, -4};
@@ -134,6 +231,10 @@ int main(int argc, char **argv) {
     text(in(folder, "figure/line"),
          "\5titleAA@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@");
     text(in(folder, "json/deep"), "[[[[{\"x\":[[]]}]]]]");
+    bytes(in(folder, "numbers/some"), "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20\21\22\23\24\25",
+          21);
+    models(folder);
+    wire(folder);
     /* the deflated archive is valid: else it is no seed */
     vdi_npz npz;
     vdi_tensor z;
