@@ -193,11 +193,12 @@ VDI__FN double vdi__field_load(const vdi_field *f, const void *desc) {
     }
 }
 
+/* A real may be larger than any whole number: only what is stored as one is converted. */
 VDI__FN void vdi__field_store(const vdi_field *f, void *desc, double value) {
     char *at = vdi__field_at(f, desc);
-    const int64_t whole = (int64_t)value;
-    const int32_t small = (int32_t)value;
-    const bool flag = value != 0;
+    const bool real = f->type == VDI_FIELD_TYPE_REAL, flag = value != 0;
+    const int64_t whole = real ? 0 : (int64_t)value;
+    const int32_t small = (int32_t)(f->type == VDI_FIELD_TYPE_INT ? 0 : whole);
     switch (f->type) {
     case VDI_FIELD_TYPE_INT: memcpy(at, &whole, sizeof whole); break;
     case VDI_FIELD_TYPE_INT32: memcpy(at, &small, sizeof small); break;
