@@ -362,6 +362,36 @@ step_asan() {
     return $rc
 }
 
+# The tool under both sanitizers: all that tests/tool.sh does, and a full disk. Kernels are watched by the suites; here they are scalar.
+step_asantool() {
+    need gcc gcc
+    san="-O1 -g1 -DVDI_NO_SIMD -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+    objects=$(find examples/vdi -name "*.c" | sed "s|examples/vdi/\(.*\)\.c|$B/asantool/tool/\1.o|")
+    run $MAKE -s --no-print-directory B="$B/asantool" CFLAGS="$san" CC=gcc $objects
+    run gcc $san $objects -o "$dir/vdi" -lm -lpthread
+    # the leaks of a process that ends are none, and where ptrace is refused they cannot be looked for
+    ASAN_OPTIONS=detect_leaks=0:log_path=$PWD/$dir/report UBSAN_OPTIONS=print_stacktrace=1:log_path=$PWD/$dir/report
+    export ASAN_OPTIONS UBSAN_OPTIONS
+    sh tests/tool.sh "$dir/vdi" > "$dir/out" 2>&1
+    rc=$?
+    cat "$dir/out"
+    said=$(tail -n 1 "$dir/out")
+    mkdir -p "$dir/disk"
+    if mount -t tmpfs -o size=1m tmpfs "$dir/disk" 2> /dev/null; then
+        sh tests/full_disk.sh "$PWD/$dir/vdi" "$PWD/$dir/disk" > "$dir/out" 2>&1 || rc=1
+        cat "$dir/out"
+        said="$said; full disk: $(tail -n 1 "$dir/out")"
+        umount "$dir/disk"
+    else
+        said="$said; full disk: may not mount one here"
+    fi
+    for report in "$dir"/report.*; do
+        [ ! -s "$report" ] || { rc=1; cat "$report"; }
+    done
+    say "$said"
+    return $rc
+}
+
 portable() { # portable SUBFOLDER ARGS make-variables...
     sub=$1 args=$2
     shift 2

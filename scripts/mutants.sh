@@ -1,0 +1,212 @@
+#!/bin/sh
+# Would the tests notice? One token of the library is changed, the tests run, and they should fail.
+#     mutants.sh            NUMBER mutants (default 200), one after the other; goes on where it was stopped
+#     mutants.sh --list     which they are: number, area, file, line, column, before, after
+#     mutants.sh --report   what is known so far
+# SEED (default 1) chooses them. The cheap pass compiles with tcc (in a tenth of a second; without it gcc
+# -O1), scalar alone, and runs the suites of the area at a fiftieth of their repetitions. With THOROUGH=1
+# those that survived it meet the same suites compiled by gcc with all that learns. A mutant that changes
+# no code (in a pass that is not compiled here) is replaced by the next. AREAS limits a run to some of
+# them; LIMIT is how many seconds of a processor a suite may take. Results: build/mutants/results.
+set -u
+export LC_ALL=C
+CC=${CC:-gcc} B=${B:-build} NUMBER=${NUMBER:-200} SEED=${SEED:-1} LIMIT=${LIMIT:-60}
+AREAS=${AREAS:-kernel linalg grad model io tool}
+out=$B/mutants
+mkdir -p "$out"
+
+# of 100
+share() { echo "kernel 20 linalg 15 grad 20 model 25 io 12 tool 8"; }
+
+files() { # files AREA: what is compiled in the scalar pass
+    case $1 in
+    tool) ls examples/vdi/*.c | grep -v '/demo\|/help\.c\|_pictures\.c' ;;
+    *) find include/vdi/"$1" -name '*.h' | grep -v '/simd_[^s]\|/simd_sse2\|/simd_support\|/weights\.h\|/pass\.h\|/table\.h' | sort ;;
+    esac
+}
+
+# suites PATH: those that test it, the short ones first
+suites() {
+    case $1 in
+    */kernel/*) echo "elementwise reduce gemm conv rnn optim dense blocktri ops layers same calcium score score_spikes oasis" ;;
+    */linalg/*) echo "dense blocktri ops gradcheck score lds" ;;
+    */grad/*) echo "tape ops layers gradcheck optim conv rnn dense explain critic vilds_parts" ;;
+    */io/*) echo "array csv json mat npy npz safetensors svg html text locale" ;;
+    */calcium/*) echo "calcium gradcheck deepspike pretrained" ;;
+    */deepspike/*) echo "deepspike pretrained" ;;
+    */env/*) echo "env explain sacd" ;;
+    */model/lds/*) echo "lds plds" ;;
+    */oasis/*) echo "oasis" ;;
+    */plds/*) echo "plds" ;;
+    */pretrained/*) echo "pretrained" ;;
+    */sacd/*) echo "replay explain critic sacd" ;;
+    */score/*) echo "score score_spikes" ;;
+    */vilds/*) echo "observation flds vilds_parts vilds" ;;
+    esac
+}
+
+# Every token that can be changed, with a number that SEED draws: key area file line column before after
+candidates() {
+    for area in kernel linalg grad model io tool; do
+        awk -v area=$area -v seed="$SEED" '
+            BEGIN {
+                n = split("< <= > >= == != && || + - * / += -= true false", from, " ")
+                split("<= < >= > != == || && - + / * -= += false true", to, " ")
+                for (i = 1; i <= n; i++) other[from[i]] = to[i]
+                for (i = 32; i < 127; i++) code[sprintf("%c", i)] = i
+            }
+            function draw(text,   h, i) { # a hash that is the same in every awk
+                h = 7 + seed * 7919
+                for (i = 1; i <= length(text); i++) h = (h * 31 + code[substr(text, i, 1)]) % 16777213
+                for (i = 0; i < 4; i++) h = (h * 69 + 12345) % 16777213
+                return h
+            }
+            function offer(column, before, after) {
+                printf "%08d %s %s %d %d %s %s\n", draw(FILENAME ":" FNR ":" column), area, FILENAME, FNR, column, before, after
+            }
+            FNR == 1 { comment = body = skip = 0 }
+            /\\$/ || /^ *#/ { next } # macros: one mutant would be many
+            {
+                line = $0
+                sub(/\/\/.*/, "", line)
+                for (c = 1; c <= length(line); c++) {
+                    two = substr(line, c, 2); one = substr(line, c, 1)
+                    if (comment) { if (two == "*/") { comment = 0; c++ } continue }
+                    if (two == "/*") { comment = 1; c++; continue }
+                    if (one == "\"" || one == "\047") {
+                        for (c++; c <= length(line) && substr(line, c, 1) != one; c++) if (substr(line, c, 1) == "\\") c++
+                        continue
+                    }
+                    if (one == " ") { # a token between spaces
+                        rest = substr(line, c + 1); sub(/ .*/, "", rest)
+                        if (rest in other && substr(line, c + 1 + length(rest), 1) == " ") offer(c + 1, rest, other[rest])
+                    }
+                    if (one ~ /[01]/ && substr(line, c + 1, 1) !~ /[0-9a-zA-Z_.]/ && substr(line, c - 1, 1) !~ /[0-9a-zA-Z_.]/ && FNR > 20)
+                        offer(c, one, 1 - one)
+                    if (two ~ /^[tf]/ && match(substr(line, c), /^(true|false)[;,)]/) && substr(line, c - 1, 1) !~ /[a-zA-Z_]/) {
+                        word = substr(line, c, RLENGTH - 1); offer(c, word, other[word])
+                    }
+                }
+            }' $(files $area)
+    done | sort
+}
+
+# areas take turns by their share
+chosen() {
+    candidates | awk -v number="$NUMBER" -v share="$(share)" '
+        BEGIN { n = split(share, s, " "); for (i = 1; i < n; i += 2) want[s[i]] = s[i + 1] * number / 100 }
+        { count[$2]++; print int(count[$2] > want[$2]), $0 }' | sort -s -k1,1n | awk '{ $1 = $2 = ""; sub(/^ +/, ""); print NR, $0 }'
+}
+
+mutate() { # mutate FILE LINE COLUMN BEFORE AFTER
+    awk -v l="$2" -v c="$3" -v b="$4" -v a="$5" 'NR == l { $0 = substr($0, 1, c - 1) a substr($0, c + length(b)) } { print }' "$1"
+}
+
+if command -v tcc > /dev/null && tcc_runtime=$(find /usr/lib /usr/local/lib -name libtcc1.a 2> /dev/null | head -n 1) && [ -n "$tcc_runtime" ]; then
+    cheap() { tcc -w -std=c11 -I"$1" -c tests/vdi_impl.c -o "$2"; }
+else
+    tcc_runtime=
+    cheap() { $CC -w -std=c11 -O1 -DVDI_NO_SIMD -I"$1" -c tests/vdi_impl.c -o "$2"; }
+fi
+thorough() { $CC -w -std=c11 -O1 -DVDI_NO_SIMD -I"$1" -c tests/vdi_impl.c -o "$2"; }
+
+prepare() { # test objects and the unchanged library, once
+    mkdir -p "$out/o"
+    for source in tests/*.c tests/portable/main.c; do
+        object=$out/o/$(basename "$source" .c).o
+        case $source in */vdi_impl.c) continue ;; esac
+        if [ ! -f "$object" ] || [ -n "$(find "$source" -newer "$object")" ]; then
+            $CC -w -std=gnu11 -O1 -DVDI_TEST_PORTABLE -Iinclude/vdi -c "$source" -o "$object" || exit 1
+        fi
+    done
+    cheap include/vdi "$out/plain.o" || exit 1
+    link "$out/plain.o" "$out/plain" || exit 1
+    # code by tcc leaves floating-point exceptions of its own
+    "$out/plain" --list | grep -v '^elementwise/exceptions' > "$out/tests"
+}
+link() { $CC -z noexecstack "$out"/o/*.o "$1" $tcc_runtime -o "$2" -lm -lpthread 2> /dev/null; }
+
+judge() { # judge PROGRAM FILE: the suite that fails, or "survived"
+    for suite in $(suites "$2"); do
+        # shellcheck disable=SC2046
+        # shellcheck disable=SC3045 # dash, bash, ksh and busybox have it
+        (ulimit -t "$LIMIT"; exec "$1" $(grep "^$suite/" "$out/tests")) > "$out/log" 2>&1 || { echo "killed $suite"; return; }
+    done
+    echo survived
+}
+
+tool() { # tool FILE MUTATED: compiles one file of the tool anew, and tries it
+    mkdir -p "$out/tool"
+    [ -f "$B/tool/page.h" ] || make -s "$B/tool/page.h"
+    for source in examples/vdi/*.c; do
+        object=$out/tool/$(basename "$source" .c).o
+        [ -f "$object" ] || $CC -w -std=gnu11 -O1 -Iexamples/vdi -I. -I"$B/tool" -DVDI_NO_SIMD -c "$source" -o "$object" || exit 1
+    done
+    name=$(basename "$1" .c)
+    cp "$2" "examples/vdi/.mutant.c"
+    $CC -w -std=gnu11 -O1 -Iexamples/vdi -I. -I"$B/tool" -DVDI_NO_SIMD -c examples/vdi/.mutant.c -o "$out/tool.o"
+    built=$?
+    rm -f examples/vdi/.mutant.c
+    [ $built = 0 ] || { echo none; return; }
+    if cmp -s "$out/tool.o" "$out/tool/$name.o"; then echo none; return; fi
+    # shellcheck disable=SC2046
+    $CC "$out/tool.o" $(ls "$out"/tool/*.o | grep -v "/$name\.o") -o "$out/vdi" -lm -lpthread || { echo none; return; }
+    if timeout $((LIMIT * 60)) sh tests/tool.sh "$out/vdi" > "$out/log" 2>&1; then echo survived; else echo "killed tool.sh"; fi
+}
+
+one() { # one AREA FILE LINE COLUMN BEFORE AFTER: its verdict
+    mutate "$2" "$3" "$4" "$5" "$6" > "$out/mutated"
+    if [ "$1" = tool ]; then tool "$2" "$out/mutated"; return; fi
+    rm -rf "$out/tree"
+    cp -r include/vdi "$out/tree"
+    cp "$out/mutated" "$out/tree/${2#include/vdi/}"
+    if [ "${THOROUGH:-0}" = 1 ]; then
+        thorough "$out/tree" "$out/mutant.o" > "$out/log" 2>&1 || { echo none; return; }
+    else
+        cheap "$out/tree" "$out/mutant.o" > "$out/log" 2>&1 || { echo none; return; }
+        if cmp -s "$out/mutant.o" "$out/plain.o"; then echo none; return; fi
+    fi
+    link "$out/mutant.o" "$out/mutant" || { echo none; return; }
+    judge "$out/mutant" "$2"
+}
+
+report() {
+    awk '{ last[$1] = $0 } END { for (i in last) print last[i] }' "$out/results" | sort -n | awk '
+        $8 == "none" { next }
+        { n[$2]++; all++ }
+        $8 == "killed" { k[$2]++; killed++ }
+        $8 == "survived" { text[++s] = sprintf("survived %s: %s:%d:%d: %s became %s", $1, $3, $4, $5, $6, $7) }
+        END {
+            for (i = 1; i <= s; i++) print text[i]
+            for (a in n) printf "%s %d of %d; ", a, k[a], n[a]
+            printf "all: %d of %d killed (%.0f %%)\n", killed, all, all ? 100 * killed / all : 0
+        }'
+}
+
+case ${1:-} in
+--list) chosen | head -n "$NUMBER"; exit ;;
+--report) report; exit ;;
+esac
+touch "$out/results"
+prepare
+VDI_TEST_SCALE=${VDI_TEST_SCALE:-0.02}
+export VDI_TEST_SCALE
+if [ "${THOROUGH:-0}" = 1 ]; then
+    awk '{ last[$1] = $0 } END { for (i in last) if (last[i] ~ / survived$/) print last[i] }' "$out/results" | sort -n > "$out/queue"
+else
+    VDI_TEST_EMULATED=1
+    export VDI_TEST_EMULATED
+    [ -s "$out/queue.$SEED.$NUMBER" ] || chosen > "$out/queue.$SEED.$NUMBER"
+    cp "$out/queue.$SEED.$NUMBER" "$out/queue"
+fi
+while read -r id area file line column before after _; do
+    if [ "${THOROUGH:-0}" != 1 ]; then
+        [ "$(awk '$8 != "none" { n[$1] } END { print length(n) }' "$out/results")" -lt "$NUMBER" ] || break
+        if grep -q "^$id " "$out/results"; then continue; fi
+    fi
+    case " $AREAS " in *" $area "*) ;; *) continue ;; esac
+    # without a second process there would be no way to keep the terminal from the tests
+    verdict=$(one "$area" "$file" "$line" "$column" "$before" "$after" < /dev/null)
+    echo "$id $area $file $line $column $before $after $verdict" | tee -a "$out/results"
+done < "$out/queue"
+report
