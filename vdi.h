@@ -2155,6 +2155,49 @@ VDI_API void vdi_pool_run(vdi_pool *pool, int64_t count, vdi_job_fn job, void *u
 
 #endif /* VDI_CORE_POOL_H */
 
+
+/* ======== core/ranks.h ======== */
+/* core/ranks.h - work that several processes share: which part is whose, and a sum over all of them
+ *
+ * Do this:
+ *     vdi_ranks ranks = {0};
+ *     ranks.rank = 2;   this process, of ...
+ *     ranks.count = 4;
+ *     ranks.sum = add;   bool add(double *values, int64_t n, void *user): examples/mpi has one
+ *     vdi_ranks_share(&ranks, 100, &from, &to);                  50, 75
+ *     if (vdi_ranks_sum(&ranks, values, 3, &err) < 0) puts(err.message);
+ *
+ * A model's description takes such a struct, zero is one process alone. Every process makes the same
+ * calls on the same data and the same description; each works on its share, and the sums bring
+ * together what they found, so that all of them hold the same model after every step.
+ * The bits are those of the order in which `sum` adds: let it be that of the ranks, always.
+ * What it does NOT do: start processes, send data, or survive the loss of one.
+ * Memory: none. Errors: VDI_ERR_IO if a sum fails. Threads: `sum` is called by one thread at a time.
+ */
+#ifndef VDI_CORE_RANKS_H
+#define VDI_CORE_RANKS_H
+
+/** Add up `values` (n) over all processes; all receive the same sums. False on failure. */
+typedef bool (*vdi_allreduce_fn)(double *values, int64_t n, void *user);
+
+/** Who this process is among those that share the work. Zero: alone. */
+typedef struct vdi_ranks {
+    int32_t rank;         /**< 0 to count - 1 */
+    int32_t count;        /**< processes; 0 means 1 */
+    vdi_allreduce_fn sum; /**< where there are several */
+    void *user;           /**< handed to it */
+} vdi_ranks;
+
+/** VDI_OK, or which member is out of range. */
+VDI_API vdi_status vdi_ranks_check(const vdi_ranks *r, vdi_error *err);
+/** This process's share of n things: from <= i < to. The shares differ by one at most. */
+VDI_API void vdi_ranks_share(const vdi_ranks *r, int64_t n, int64_t *from, int64_t *to);
+/** The sum over all processes in place; nothing happens in one that is alone. */
+VDI_API VDI_NODISCARD vdi_status vdi_ranks_sum(const vdi_ranks *r, double *values, int64_t n,
+                                               vdi_error *err);
+
+#endif /* VDI_CORE_RANKS_H */
+
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_KERNEL_IMPLEMENTATION)
 
@@ -4397,6 +4440,43 @@ VDI_API VDI_NODISCARD vdi_status vdi_check_taylor(const vdi_check_desc *desc, do
 #endif /* VDI_MODEL_LDS_REGRESSION_H */
 
 
+/* ======== model/lds/ties.h ======== */
+/* model/lds/ties.h - elements of A, B, C and D that EM leaves alone, keeps equal or within bounds
+ *
+ * Do this:
+ *     static const int32_t diagonal[4] = {1, 0, 0, 2};   two elements are sought, the others stay
+ *     vdi_lds_ties ties = {0};
+ *     ties.A.group = diagonal;
+ *     ties.A.low = 0;
+ *     ties.A.high = 0.99;
+ *     desc.ties = &ties;                                 before vdi_lds_create; has to last
+ *
+ * With W the inverse of the noise's covariance, EM's step minimises tr W (theta S_xx theta' - 2 S_yx
+ * theta') over what is sought: a quadratic in one number per group, whose normal equations couple the
+ * rows. Bounds are kept by descending one group at a time from where the parameters are. The noise's
+ * covariance follows, given that (conditional maximisation, Meng and Rubin 1993), so that the likelihood
+ * never falls.
+ */
+#ifndef VDI_MODEL_LDS_TIES_H
+#define VDI_MODEL_LDS_TIES_H
+
+/** Of one parameter. */
+typedef struct vdi_lds_tie {
+    const int32_t
+        *group;       /**< shape of the parameter: 0 stays as it is, elements of equal numbers from
+                               1 on are kept equal; NULL: all are free, each by itself */
+    double low, high; /**< of what is sought; both 0: no bounds. Where the parameters begin
+                               outside, the first step brings them in */
+} vdi_lds_tie;
+
+/** Of a model. The arrays are the caller's, and have to last as long as the model. */
+typedef struct vdi_lds_ties {
+    vdi_lds_tie A, B, C, D;
+} vdi_lds_ties;
+
+#endif /* VDI_MODEL_LDS_TIES_H */
+
+
 /* ======== model/lds/principal.h ======== */
 /* model/lds/principal.h - principal components by subspace iteration: where EM starts in lds and
  * plds
@@ -4492,15 +4572,18 @@ enum {
 
 /** Description of a model; zero is the default of each field (vdi_lds_desc_fields). */
 typedef struct vdi_lds_desc {
-    int64_t d;               /**< latent dimension */
-    int64_t n;               /**< observed channels */
-    int64_t inputs;          /**< entries of u_t; 0: none */
-    bool diagonal_r;         /**< R diagonal (factor analysis in time) instead of full */
-    unsigned freeze;         /**< VDI_LDS_* bits of parameters that EM leaves alone */
-    double r_floor;          /**< EM keeps the eigenvalues of R at or above this; 0: in units of the
+    int64_t d;         /**< latent dimension */
+    int64_t n;         /**< observed channels */
+    int64_t inputs;    /**< entries of u_t; 0: none */
+    bool diagonal_r;   /**< R diagonal (factor analysis in time) instead of full */
+    unsigned freeze;   /**< VDI_LDS_* bits of parameters that EM leaves alone */
+    double r_floor;    /**< EM keeps the eigenvalues of R at or above this; 0: in units of the
                                   channels' variances 1e-6, or what R has if that is less */
-    double q_floor;          /**< likewise of Q and Q0, in units of the latents' variances */
-    double max_radius;       /**< EM keeps A's spectral radius at or below this; 0: no bound */
+    double q_floor;    /**< likewise of Q and Q0, in units of the latents' variances */
+    double max_radius; /**< EM keeps A's spectral radius at or below this; 0: no bound */
+    const vdi_lds_ties
+        *ties;               /**< elements that EM leaves alone, keeps equal or within bounds; NULL:
+                                   none. Has to last as long as the model and its data */
     vdi_allocator allocator; /**< zero: malloc and free */
     vdi_logger logger;       /**< zero: silent */
 } vdi_lds_desc;
@@ -5430,8 +5513,9 @@ typedef enum vdi_vilds_obs { VDI_VILDS_OBS_KINDS(VDI__OBS_ENUMERATOR) } vdi_vild
 
 /** From the decoder's output to the mean of Poisson counts and those built on them. */
 typedef enum vdi_vilds_link {
-    VDI_VILDS_EXP = 0, /**< exp(eta); beyond eta = 8 Poisson rates go on along the tangent, those
-                            of the others stay */
+    VDI_VILDS_EXP = 0, /**< exp(eta); beyond eta = 18.5, some 1e8 a bin, Poisson rates go on along
+                            the tangent, negative binomial ones stay; generalised counts stay
+                            beyond 8 */
     VDI_VILDS_SOFTPLUS /**< (softplus(decoder) + 1e-6) times the exposure */
 } vdi_vilds_link;
 
@@ -5578,8 +5662,10 @@ typedef struct vdi_vilds_desc {
     vdi_dtype dtype;                   /**< of the networks; VDI_F32 to train, VDI_F64 to check */
     vdi_vilds_train train;             /**< how it learns */
     vdi_pool *pool;                    /**< for the algebra over time; NULL: the caller's thread */
-    vdi_allocator allocator;           /**< zero: malloc and free */
-    vdi_logger logger;                 /**< zero: silent */
+    vdi_ranks ranks; /**< processes that share the trials of each step; zero: alone. All have all
+                          data */
+    vdi_allocator allocator; /**< zero: malloc and free */
+    vdi_logger logger;       /**< zero: silent */
 } vdi_vilds_desc;
 
 /** A model: opaque. */
@@ -5608,9 +5694,9 @@ VDI_API vdi_vilds_desc vdi_vilds_desc_defaults(const vdi_vilds_desc *desc);
 /** VDI_OK, or VDI_ERR_ARGUMENT naming the offending field. */
 VDI_API vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *err);
 /** The description of the model whose metadata these are (vdi_vilds_state): every field but those
- * that no file holds, log_joint, user, user_params, pool, allocator and logger, which stay as they
- * are. VDI_ERR_FORMAT names the key that is missing or wrong; VDI_ERR_UNSUPPORTED if that model has
- * a log joint and `desc` brings none. */
+ * that no file holds, log_joint, user, user_params, pool, ranks, allocator and logger, which stay as
+ * they are. VDI_ERR_FORMAT names the key that is missing or wrong; VDI_ERR_UNSUPPORTED if that model
+ * has a log joint and `desc` brings none. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_desc_from_meta(vdi_vilds_desc *desc,
                                                           const vdi_meta *meta, int64_t count,
                                                           vdi_error *err);
@@ -5837,9 +5923,9 @@ VDI_API vdi_var vdi_trial_param(vdi_tape *t, const vdi_trial_info *info, int64_t
  * means over samples whose normals are stratified in each bin and drawn anew at each step; in the
  * second half of the steps rho falls, so that J becomes an average over many of them.
  * The Hessian's blocks are differences of the tape's gradient: since f_t sees two bins, bins that
- * are three apart are moved together, and 6 d gradients give all blocks of all trials. The
- * differences are a hundredth of a posterior standard deviation wide, which costs a relative error
- * of some 1e-4 in J, and an error of second order in that in the bound.
+ * are three apart are moved together, and 3 d gradients beside the sample's own give all blocks of
+ * all trials. The differences are a hundredth of a posterior standard deviation wide, up for one
+ * sample and down for the next, so that their error cancels to first order.
  * With expectations at the mean alone a step is one of Newton's method, and q is Laplace's.
  *
  * Where a log joint reaches further than to the next bin the steps are poor ones, and the bound is
@@ -7433,9 +7519,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deeps
  * seconds of NaN between them. One frame that stands alone far above or below its neighbours is taken
  * for an artefact (at 15 Hz and above).
  *
- * What it does NOT do: sample trains (see deepspike/infer.h), work frame by frame (it looks two
- * seconds ahead, and at the whole trace for its statistics), or correct neuropil, motion or frames
- * dropped without a NaN.
+ * What it does NOT do: sample trains (see deepspike/infer.h), or correct neuropil, motion or frames
+ * dropped without a NaN. Frame by frame, some two seconds late, it works in stream.h.
  * Memory: create allocates; inference runs in the caller's block. Errors: statuses, see each
  * function. Threads: a network that nobody trains may be shared by threads with a work block each.
  */
@@ -7724,11 +7809,60 @@ VDI_API vdi_pretrained_vars vdi_pretrained_apply(vdi_tape *t, const vdi_pretrain
  *
  * Declared in pretrained.h. A member's scales and shifts are constants for one trace, so that W_l
  * diag(1 + g) and the bias d are made once. Each end of a segment is held on for VDI__PRE_PAD samples.
+ * Long segments are read in windows that overlap by what an output sees, so that memory does not grow
+ * with them by more than the trace itself, and layers stay in the cache; an output is the same chain of
+ * sums in any window.
  */
 #ifndef VDI_MODEL_PRETRAINED_INFER_H
 #define VDI_MODEL_PRETRAINED_INFER_H
 
 #endif /* VDI_MODEL_PRETRAINED_INFER_H */
+
+
+/* ======== model/pretrained/stream.h ======== */
+/* model/pretrained/stream.h - the pretrained network frame by frame, for closed loops
+ *
+ * Do this:
+ *     vdi_pretrained_stream *s;
+ *     if (vdi_pretrained_stream_create(net, 30.0, first, 1800, NULL, &s, &err) < 0)
+ *         puts(err.message);                           the first minute says what indicator this is
+ *     for (;;) {
+ *         double spikes;
+ *         vdi_pretrained_stream_push(s, frame, &spikes);          expected spikes of the frame that
+ *     }                                                was vdi_pretrained_stream_delay frames ago
+ *     vdi_pretrained_stream_destroy(s);
+ *
+ * Statistics and scale come from a first stretch of the recording, of half a minute or more; they
+ * are not updated. The baseline is that of prepare.h, but looks back only: medians of half seconds,
+ * the 20th percentile of the last 30 s, a mean of five. A frame without a number repeats the one
+ * before it. Spikes are those of vdi_pretrained_infer up to these differences (a test holds the
+ * correlations to 0.02), some two seconds late: what the network sees of the future.
+ *
+ * What it does NOT do: artefacts of single frames stay in; gaps are not cut out; with a shorter view
+ * of the future it would have to be trained anew.
+ * Memory: create allocates, about 0.7 MB for the shipped weights; push does not. Time: some
+ * microseconds a frame on average; four steps of 30 Hz are done in every fourth. Errors: create, as
+ * vdi_pretrained_infer. Threads: one stream, one thread.
+ */
+#ifndef VDI_MODEL_PRETRAINED_STREAM_H
+#define VDI_MODEL_PRETRAINED_STREAM_H
+
+/** A stream: an opaque object. The network has to outlive it, and its weights not to change. */
+typedef struct vdi_pretrained_stream vdi_pretrained_stream;
+/** Start after a first stretch `trace` (frames) of `dtype`, whose last frame comes before the first
+ * one that is pushed. */
+VDI_API VDI_NODISCARD vdi_status vdi_pretrained_stream_create(
+    const vdi_pretrained *net, double fps, vdi_dtype dtype, int64_t frames, const void *trace,
+    const vdi_allocator *a, vdi_pretrained_stream **out, vdi_error *err);
+/** Give its memory back. NULL is ignored. */
+VDI_API void vdi_pretrained_stream_destroy(vdi_pretrained_stream *s);
+/** Frames between a push and the frame that it tells of. */
+VDI_API int64_t vdi_pretrained_stream_delay(const vdi_pretrained_stream *s);
+/** One frame in; *spikes: expected spikes of the frame that was pushed `delay` pushes ago. False,
+ * and 0, while there was none. */
+VDI_API bool vdi_pretrained_stream_push(vdi_pretrained_stream *s, double frame, double *spikes);
+
+#endif /* VDI_MODEL_PRETRAINED_STREAM_H */
 
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_ENV_IMPLEMENTATION)
@@ -10142,13 +10276,16 @@ VDI_API VDI_NODISCARD vdi_status vdi_policy_write_c(vdi_writer *w, vdi_policy *p
                                                     vdi_error *err);
 
 #ifndef VDI_NO_STDIO
-/** The same with files by their paths. */
+/** vdi_sacd_write into a file, created or replaced. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_save(vdi_sacd *agent, const char *path, vdi_error *err);
+/** vdi_sacd_read of a file. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_load(const char *path, vdi_pool *pool,
                                                const vdi_allocator *a, vdi_sacd **out,
                                                vdi_error *err);
+/** vdi_policy_read of a file. */
 VDI_API VDI_NODISCARD vdi_status vdi_policy_load(const char *path, const vdi_allocator *a,
                                                  vdi_policy **out, vdi_error *err);
+/** vdi_policy_write_c into a file, created or replaced. */
 VDI_API VDI_NODISCARD vdi_status vdi_policy_save_c(const char *path, vdi_policy *p,
                                                    const char *name, vdi_error *err);
 #endif
@@ -11552,11 +11689,12 @@ VDI__FN double vdi__field_load(const vdi_field *f, const void *desc) {
     }
 }
 
+/* A real may be larger than any whole number: only what is stored as one is converted. */
 VDI__FN void vdi__field_store(const vdi_field *f, void *desc, double value) {
     char *at = vdi__field_at(f, desc);
-    const int64_t whole = (int64_t)value;
-    const int32_t small = (int32_t)value;
-    const bool flag = value != 0;
+    const bool real = f->type == VDI_FIELD_TYPE_REAL, flag = value != 0;
+    const int64_t whole = real ? 0 : (int64_t)value;
+    const int32_t small = (int32_t)(f->type == VDI_FIELD_TYPE_INT ? 0 : whole);
     switch (f->type) {
     case VDI_FIELD_TYPE_INT: memcpy(at, &whole, sizeof whole); break;
     case VDI_FIELD_TYPE_INT32: memcpy(at, &small, sizeof small); break;
@@ -12498,6 +12636,33 @@ VDI__DEF void vdi_pool_run(vdi_pool *pool, int64_t count, vdi_job_fn job, void *
     (void)pool;
     for (int64_t i = 0; i < count; i++)
         job(i, 0, user);
+}
+#endif
+
+/* ======== core/ranks.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI_CORE_RANKS_C)
+#define VDI_CORE_RANKS_C
+
+VDI__DEF vdi_status vdi_ranks_check(const vdi_ranks *r, vdi_error *err) {
+    const int32_t count = r->count ? r->count : 1;
+    if (count >= 1 && r->rank >= 0 && r->rank < count && (count == 1 || r->sum)) return VDI_OK;
+    return vdi_error_set(
+        err, VDI_ERR_ARGUMENT, "vdi_ranks",
+        "rank %d of %d: expected 0 to count - 1, and a sum where there are several", (int)r->rank,
+        (int)r->count);
+}
+
+VDI__DEF void vdi_ranks_share(const vdi_ranks *r, int64_t n, int64_t *from, int64_t *to) {
+    const int64_t count = r->count ? r->count : 1;
+    const int64_t each = n / count, more = n % count;
+    *from = r->rank * each + VDI__MIN(r->rank, more);
+    *to = *from + each + (r->rank < more);
+}
+
+VDI__DEF vdi_status vdi_ranks_sum(const vdi_ranks *r, double *values, int64_t n, vdi_error *err) {
+    if (r->count <= 1 || r->sum(values, n, r->user)) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_IO, "vdi_ranks_sum", "the sum over %d processes failed",
+                         (int)r->count);
 }
 #endif
 
@@ -21991,6 +22156,159 @@ VDI__FN vdi_status vdi__apply_floor(int64_t n, const vdi__floor *f, double *V, d
 }
 #endif
 
+/* ======== model/lds/ties.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_TIES_C)
+#define VDI_MODEL_LDS_TIES_C
+
+/* theta (rows,K) = (A, B) or (C, D) with its groups. */
+typedef struct vdi__ties {
+    int64_t rows, K, count;
+    int64_t *group;     /* (rows,K): number of the group, or -1 */
+    double *low, *high; /* (count) */
+    bool bounded;
+    double *H, *L;   /* (count,count): and its factor */
+    double *g, *phi; /* (count) */
+    double *W;       /* (rows,rows) */
+    double *work;    /* VDI__ROOT_WORK(rows) */
+} vdi__ties;
+
+/* The same group's number among those seen so far, or a new one. */
+VDI__FN int64_t vdi__ties_number(vdi__ties *t, const vdi_lds_tie *of, int64_t at, int64_t first,
+                                 int32_t *names) {
+    const int32_t name = of->group ? of->group[at] : 0;
+    if (of->group && name <= 0) return -1;
+    for (int64_t i = first; of->group && i < t->count; i++)
+        if (names[i] == name) return i;
+    names[t->count] = name;
+    t->low[t->count] = of->low < of->high ? of->low : -HUGE_VAL;
+    t->high[t->count] = of->low < of->high ? of->high : HUGE_VAL;
+    t->bounded = t->bounded || of->low < of->high;
+    return t->count++;
+}
+
+/* The groups of (left, right), `d` and K - d columns wide. NULL: memory is out, or there are no ties. */
+VDI__FN vdi__ties *vdi__ties_of(const vdi_lds_tie *left, const vdi_lds_tie *right, int64_t rows,
+                                int64_t d, int64_t K, vdi_arena *arena, bool *ok) {
+    const size_t all = vdi_mul_size((size_t)rows, (size_t)K), r = (size_t)rows;
+    const bool any =
+        left->group || right->group || left->low < left->high || right->low < right->high;
+    if (!any) return NULL;
+    vdi__ties *t = (vdi__ties *)vdi_arena_calloc(arena, sizeof *t);
+    int32_t *names = (int32_t *)vdi_arena_calloc(arena, all * sizeof *names);
+    if (!t || !names) {
+        *ok = false;
+        return NULL;
+    }
+    t->rows = rows;
+    t->K = K;
+    t->group = vdi__take_ints(arena, all, ok);
+    t->low = vdi__take_reals(arena, all, ok);
+    t->high = vdi__take_reals(arena, all, ok);
+    if (!*ok) return NULL;
+    for (int64_t i = 0; i < rows * d; i++)
+        t->group[i / d * K + i % d] = vdi__ties_number(t, left, i, 0, names);
+    const int64_t first = t->count, U = K - d;
+    for (int64_t i = 0; i < rows * U; i++)
+        t->group[i / U * K + d + i % U] = vdi__ties_number(t, right, i, first, names);
+    const size_t n = (size_t)t->count;
+    t->H = vdi__take_reals(arena, vdi_mul_size(n, n), ok);
+    t->g = vdi__take_reals(arena, n, ok);
+    t->phi = vdi__take_reals(arena, n, ok);
+    t->W = vdi__take_reals(arena, r * r, ok);
+    t->L = vdi__take_reals(arena, vdi_mul_size(n, n), ok);
+    t->work = vdi__take_reals(arena, VDI__ROOT_WORK(r), ok);
+    return t;
+}
+
+/* W = V^{-1}; directions without noise get no weight. `diagonal`: V has nothing else. */
+VDI__FN vdi_status vdi__ties_weigh(vdi__ties *t, const char *name, bool diagonal, const double *V,
+                                   vdi_error *err) {
+    const int64_t n = t->rows;
+    const double *vectors = t->work, *w = t->work + 3 * n * n, *D = w + n;
+    memset(t->W, 0, (size_t)(n * n) * sizeof(double));
+    for (int64_t i = 0; diagonal && i < n; i++)
+        t->W[i * (n + 1)] = V[i * (n + 1)] > 0 ? 1 / V[i * (n + 1)] : 0;
+    if (diagonal) return VDI_OK;
+    const vdi_status status = vdi__semidefinite(name, n, V, t->work, err);
+    if (status < 0) return status;
+    for (int64_t k = 0; k < n; k++) {
+        for (int64_t i = 0; w[k] > 0 && i < n * n; i++)
+            t->W[i] += vectors[i / n * n + k] / D[i / n] * vectors[i % n * n + k] / D[i % n] / w[k];
+    }
+    return VDI_OK;
+}
+
+/* Rows `first` to `last` of the normal equations, for a regression whose sums are of these rows; about
+ * 0 if no constant takes the means up. */
+VDI__FN void vdi__ties_add(vdi__ties *t, const vdi__regression *g, int64_t first, int64_t last,
+                           const double *theta) {
+    const int64_t K = t->K;
+    const double level = vdi__regression_has_level(g) ? g->count : 0;
+    for (int64_t r = first; r < last; r++) {
+        for (int64_t s = first; s < last; s++) {
+            const double w = t->W[r * t->rows + s];
+            if (w == 0) continue;
+            for (int64_t k = 0; k < K; k++) {
+                const int64_t own = t->group[r * K + k];
+                if (own < 0) continue;
+                t->g[own] +=
+                    w * (g->yx[(s - first) * K + k] + level * g->mean_y[s - first] * g->mean_x[k]);
+                for (int64_t l = 0; l < K; l++) {
+                    const double xx = g->xx[k * K + l] + level * g->mean_x[k] * g->mean_x[l];
+                    const int64_t other = t->group[s * K + l];
+                    if (other < 0)
+                        t->g[own] -= w * xx * theta[s * K + l];
+                    else
+                        t->H[own * t->count + other] += w * xx;
+                }
+            }
+        }
+    }
+}
+
+VDI__FN void vdi__ties_clear(vdi__ties *t) {
+    memset(t->H, 0, (size_t)(t->count * t->count) * sizeof(double));
+    memset(t->g, 0, (size_t)t->count * sizeof(double));
+}
+
+/* Down one group at a time, from phi, within the bounds. */
+VDI__FN void vdi__ties_descend(vdi__ties *t) {
+    const int64_t n = t->count;
+    for (int sweep = 0; sweep < 10000; sweep++) {
+        double moved = 0, size = 0;
+        for (int64_t i = 0; i < n; i++) {
+            const double *row = t->H + i * n, own = row[i];
+            if (!(own > 0)) continue; /* nothing speaks of it */
+            double x = t->phi[i] + (t->g[i] - vdi_dot(VDI_F64, (size_t)n, row, t->phi)) / own;
+            x = VDI__MIN(VDI__MAX(x, t->low[i]), t->high[i]);
+            moved = VDI__MAX(moved, fabs(x - t->phi[i]));
+            size = VDI__MAX(size, fabs(x));
+            t->phi[i] = x;
+        }
+        if (moved <= 1e-14 * size) break;
+    }
+}
+
+/* theta: what is sought becomes the best. */
+VDI__FN void vdi__ties_solve(vdi__ties *t, double *theta) {
+    const int64_t n = t->count, all = t->rows * t->K;
+    const size_t N = (size_t)n;
+    for (int64_t i = 0; i < all; i++) {
+        const int64_t k = t->group[i];
+        if (k >= 0) t->phi[k] = VDI__MIN(VDI__MAX(theta[i], t->low[k]), t->high[k]);
+    }
+    memcpy(t->L, t->H, N * N * sizeof(double));
+    if (!t->bounded && n > 0 && vdi_cholesky(VDI_F64, N, t->L, N, NULL) == VDI_OK) {
+        memcpy(t->phi, t->g, N * sizeof(double));
+        vdi_cholesky_solve(VDI_F64, N, 1, t->L, N, t->phi, 1);
+    } else {
+        vdi__ties_descend(t);
+    }
+    for (int64_t i = 0; i < all; i++)
+        if (t->group[i] >= 0) theta[i] = t->phi[t->group[i]];
+}
+#endif
+
 /* ======== model/lds/principal.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_PRINCIPAL_C)
 #define VDI_MODEL_LDS_PRINCIPAL_C
@@ -22194,6 +22512,7 @@ typedef struct vdi__chain_sums {
     double *search;      /* see vdi__chain_stabilise */
     double *start, *e;   /* (d): mean of z_1 about the centre, a deviation from it */
     double *variance;    /* (d): of each latent over all bins */
+    vdi__ties *ties;     /* of (A, B), or NULL */
 } vdi__chain_sums;
 
 VDI__FN void vdi__chain_sums_take(vdi__chain_sums *s, int64_t d, int64_t inputs, vdi_arena *arena,
@@ -22425,6 +22744,20 @@ VDI__FN vdi__floor vdi__chain_floor(const vdi__chain *p, const vdi__chain_sums *
     return f;
 }
 
+/* theta = (A, B) under ties; what is frozen as a whole stays, as if it had no groups. */
+VDI__FN vdi_status vdi__chain_update_tied(const vdi__chain *now, vdi__chain_sums *s,
+                                          vdi_error *err) {
+    const int64_t d = now->d, K = s->g.K;
+    const vdi_status status = vdi__ties_weigh(s->ties, "Q", false, now->Q, err);
+    if (status < 0) return status;
+    vdi__ties_clear(s->ties);
+    vdi__ties_add(s->ties, &s->g, 0, d, s->theta);
+    vdi__ties_solve(s->ties, s->theta);
+    for (int64_t i = 0; i < d * K; i++)
+        if (now->freeze & (i % K < d ? VDI_LDS_A : VDI_LDS_B)) s->theta[i] = s->old[i];
+    return VDI_OK;
+}
+
 /* A, B, Q of `next`. Trials of one bin say nothing of them. */
 VDI__FN vdi_status vdi__chain_update_steps(const vdi__chain *now, const vdi__chain *next,
                                            vdi__chain_sums *s, vdi_error *err) {
@@ -22435,10 +22768,11 @@ VDI__FN vdi_status vdi__chain_update_steps(const vdi__chain *now, const vdi__cha
         s->g.free_column[i] = !(freeze & (i < d ? VDI_LDS_A : VDI_LDS_B));
     vdi__chain_theta(now, s->old);
     vdi__chain_theta(now, s->theta);
-    const vdi_status status = vdi__regress(&s->g, U > 0 ? "A, B" : "A", s->theta, err);
+    const vdi_status status = s->ties ? vdi__chain_update_tied(now, s, err)
+                                      : vdi__regress(&s->g, U > 0 ? "A, B" : "A", s->theta, err);
     if (status < 0) return status;
     if (now->max_radius > 0 && !(freeze & VDI_LDS_A))
-        vdi__chain_stabilise(s, now->max_radius, !(freeze & VDI_LDS_Q));
+        vdi__chain_stabilise(s, now->max_radius, !s->ties && !(freeze & VDI_LDS_Q));
     for (int64_t i = 0; i < d; i++) {
         memcpy(next->A + i * d, s->theta + i * K, (size_t)d * sizeof(double));
         if (U > 0) memcpy(next->B + i * U, s->theta + i * K + d, (size_t)U * sizeof(double));
@@ -23257,6 +23591,8 @@ typedef struct vdi__lds_sums {
     double *xx_channel;   /* (n,K*K) where each channel has its own, else NULL */
     double *wide;         /* (lanes*T,K*K): diagonal R with missing values */
     double *expected;     /* (n,K): C, b - y_mean + C centre, D as they are: E y = expected x */
+    vdi__ties *ties;      /* of (C, D), or NULL */
+    double *tied;         /* (n,K-1): C, D under them */
     vdi__regression g;    /* of y on (z, u), K - 1 columns; of yy a diagonal R needs (n) */
     double *theta;        /* (n,K-1): C, D as they are sought */
     double *row, *cross;  /* (max(K,n)) scratch */
@@ -23309,6 +23645,7 @@ struct vdi_lds_data {
     double *channel_count; /* (trials,n): observed bins */
     int64_t observed_bins, observed_values;
     bool missing, diagonal_r;
+    const vdi_lds_ties *ties; /* the model's */
     vdi__lanes lane;
     vdi__patterns pattern; /* full R */
     /* the posterior: precision blocks, information, means, covariances */
@@ -23362,6 +23699,10 @@ VDI__FN vdi_status vdi__lds_fits(const vdi_lds *p, const vdi_lds_data *a, const 
             "data were made for d %lld, n %lld, inputs %lld, the model has %lld, %lld, %lld",
             (long long)a->d, (long long)a->n, (long long)a->inputs, (long long)p->desc.d,
             (long long)p->desc.n, (long long)p->desc.inputs);
+    }
+    if (p->desc.ties != a->ties) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "data were made for a model with other ties (desc.ties)");
     }
     if (p->desc.diagonal_r == a->diagonal_r) return VDI_OK;
     return vdi_error_set(
@@ -23627,6 +23968,14 @@ VDI__FN void vdi__lds_take_sums(vdi_lds_data *a, bool *ok) {
     s->gain = vdi__take_reals(&a->arena, n * n, ok);
 }
 
+VDI__FN void vdi__lds_take_ties(vdi_lds_data *a, const vdi_lds_ties *ties, bool *ok) {
+    const int64_t d = a->d, K = d + a->inputs;
+    if (!ties || !*ok) return;
+    a->chain.ties = vdi__ties_of(&ties->A, &ties->B, d, d, K, &a->arena, ok);
+    if (*ok) a->sums.ties = vdi__ties_of(&ties->C, &ties->D, a->n, d, K, &a->arena, ok);
+    if (a->sums.ties) a->sums.tied = vdi__take_reals(&a->arena, (size_t)(a->n * K), ok);
+}
+
 VDI__FN void vdi__lds_take_exact(vdi_lds_data *a, bool *ok) {
     vdi__lds_exact_work *e = &a->exact;
     const size_t d = (size_t)a->d, n = (size_t)a->n;
@@ -23702,6 +24051,7 @@ VDI__FN vdi_status vdi__lds_fill(vdi_lds_data *a, const vdi__series *s,
     const vdi_status status = vdi__lds_read(a, desc, seen, err);
     if (status < 0) return status;
     vdi__lds_take(a, s, seen, &ok);
+    vdi__lds_take_ties(a, a->ties, &ok);
     if (!ok) return vdi__lds_no_memory(s, a->d, err);
     vdi__lds_centre(a, seen);
     vdi__lds_sum_squares(a);
@@ -23727,6 +24077,7 @@ VDI__DEF vdi_status vdi_lds_data_create(const vdi_lds *lds, const vdi_lds_data_d
     a->d = k->d;
     a->inputs = k->inputs;
     a->diagonal_r = k->diagonal_r;
+    a->ties = k->ties;
     status = vdi__lds_fill(a, &s, desc, err);
     if (status < 0)
         vdi_lds_data_destroy(a);
@@ -24786,19 +25137,28 @@ VDI__FN void vdi__lds_regression(const vdi_lds *p, vdi_lds_data *a, int64_t firs
         g->mean_y[r] -= p->b[first + r] - a->y_mean[first + r];
 }
 
-/* C, D and b of the channels that the regression is of. */
+/* The rows of theta as they are. */
+VDI__FN void vdi__lds_theta(const vdi_lds *p, int64_t first, int64_t rows, double *theta) {
+    const int64_t d = p->desc.d, U = p->desc.inputs, K = d + U;
+    for (int64_t r = 0; r < rows; r++) {
+        memcpy(theta + r * K, p->C + (first + r) * d, (size_t)d * sizeof(double));
+        if (U > 0) memcpy(theta + r * K + d, p->D + (first + r) * U, (size_t)U * sizeof(double));
+    }
+}
+
+/* C, D and b of the channels that the regression is of; `tied` (n,K): what they are, under ties. */
 VDI__FN vdi_status vdi__lds_update_rows(const vdi_lds *p, vdi_lds *next, vdi_lds_data *a,
-                                        int64_t first, vdi_error *err) {
+                                        int64_t first, const double *tied, vdi_error *err) {
     const vdi__regression *g = &a->sums.g;
     const int64_t d = a->d, U = a->inputs;
     double *theta = a->sums.theta;
+    vdi_status status = VDI_OK;
     for (int64_t i = 0; i < g->K; i++)
         g->free_column[i] = !(p->desc.freeze & (i < d ? VDI_LDS_C : VDI_LDS_D));
-    for (int64_t r = 0; r < g->rows; r++) {
-        memcpy(theta + r * g->K, p->C + (first + r) * d, (size_t)d * sizeof(double));
-        if (U > 0) memcpy(theta + r * g->K + d, p->D + (first + r) * U, (size_t)U * sizeof(double));
-    }
-    const vdi_status status = vdi__regress(g, U > 0 ? "C, D" : "C", theta, err);
+    vdi__lds_theta(p, first, g->rows, theta);
+    for (int64_t i = 0; tied && i < g->rows * g->K; i++)
+        if (g->free_column[i % g->K]) theta[i] = tied[first * g->K + i];
+    if (!tied) status = vdi__regress(g, U > 0 ? "C, D" : "C", theta, err);
     for (int64_t r = 0; status == VDI_OK && r < g->rows; r++) {
         const int64_t j = first + r;
         memcpy(next->C + j * d, theta + r * g->K, (size_t)d * sizeof(double));
@@ -24806,6 +25166,24 @@ VDI__FN vdi_status vdi__lds_update_rows(const vdi_lds *p, vdi_lds *next, vdi_lds
         if (g->constant) next->b[j] = vdi__regression_level(g, theta, r, false) + a->y_mean[j];
     }
     return status;
+}
+
+/* theta = (C, D) of all channels under ties, into sums.tied. */
+VDI__FN vdi_status vdi__lds_update_tied(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
+    vdi__lds_sums *s = &a->sums;
+    const int64_t n = a->n, KK = s->K * s->K, rows = s->xx_channel ? 1 : n;
+    const vdi_status status = vdi__ties_weigh(s->ties, "R", a->diagonal_r, p->R, err);
+    if (status < 0) return status;
+    vdi__ties_clear(s->ties);
+    vdi__lds_theta(p, 0, n, s->tied);
+    for (int64_t j = 0; j < n; j += rows) {
+        const double *xx = s->xx_channel ? s->xx_channel + j * KK : s->xx;
+        if (!(xx[a->d * s->K + a->d] > 0)) continue;
+        vdi__lds_regression(p, a, j, rows, xx);
+        vdi__ties_add(s->ties, &s->g, j, j + rows, s->tied);
+    }
+    vdi__ties_solve(s->ties, s->tied);
+    return VDI_OK;
 }
 
 /* Variances of what theta leaves, channel by channel. */
@@ -24831,12 +25209,15 @@ VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, vdi_
     const int64_t n = a->n, KK = s->K * s->K, rows = s->xx_channel ? 1 : n;
     const vdi__floor floor_r = vdi__lds_r_floor(p, a);
     const bool free_r = !(p->desc.freeze & VDI_LDS_R);
+    const vdi_status solved = s->ties ? vdi__lds_update_tied(p, a, err) : VDI_OK;
+    if (solved < 0) return solved;
     for (int64_t j = 0; j < n; j += rows) {
         const double *xx = s->xx_channel ? s->xx_channel + j * KK : s->xx;
         /* a channel that is never seen keeps its row */
         if (!(xx[a->d * s->K + a->d] > 0)) continue;
         vdi__lds_regression(p, a, j, rows, xx);
-        const vdi_status status = vdi__lds_update_rows(p, next, a, j, err);
+        const vdi_status status =
+            vdi__lds_update_rows(p, next, a, j, s->ties ? s->tied : NULL, err);
         if (status < 0) return status;
         if (a->diagonal_r && free_r) vdi__lds_update_variances(p, a, j, next->R);
     }
@@ -27972,7 +28353,9 @@ typedef struct vdi__obs_ops {
 /* ======== words for those who write one ======================================================= */
 
 /* Log rates beyond this are bent: nothing overflows. */
-#define VDI__OBS_TOP 8.0
+#define VDI__OBS_TOP 18.5
+/* Beyond this log probabilities are worked out in float64, whatever the networks are. */
+#define VDI__OBS_NARROW 8.0
 /* Means below this count as this in a constant model (the choice of nlb_tools). */
 #define VDI__OBS_FLOOR 1e-9
 /* What the model adds to each standard deviation of its training data. */
@@ -28115,8 +28498,10 @@ VDI__FN vdi_var vdi__obs_by_sample(const vdi__obs_graph *g, vdi_var eta) {
 
 /* model/vilds/observation/poisson.h - Poisson counts: mean link(eta)
  *
- * Without log y!. With the exp link the rate is exp(eta), and beyond a log rate of 8 the tangent
- * there: nothing overflows, and what went too far is still told the way back.
+ * Without log y!. With the exp link the rate is exp(eta), and beyond a log rate of 18.5, some 1e8 a
+ * bin, the tangent there: nothing overflows, and what went too far is still told the way back. Above
+ * a log rate of 8 the arithmetic is in float64, since y eta and exp(eta) are large numbers there
+ * that nearly cancel.
  */
 #if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
     !defined(VDI_MODEL_VILDS_OBSERVATION_POISSON_C)
@@ -28127,26 +28512,54 @@ VDI__FN double vdi__poisson_beyond(double eta, double *log_rate) {
     return exp(VDI__OBS_TOP) * (1 + eta - VDI__OBS_TOP);
 }
 
+enum { VDI__POISSON_WIDE = 512 }; /* elements that are worked on in float64 together */
+
+/* As below, for rates that may be large. */
+VDI__FN double vdi__poisson_wide(vdi_dtype dtype, size_t n, const char *eta, const char *y,
+                                 const char *mask, char *keep) {
+    double x[VDI__POISSON_WIDE] = {0}, rate[VDI__POISSON_WIDE], sum = 0;
+    for (size_t i = 0; i < n; i++)
+        x[i] = vdi_dtype_load(dtype, eta, (int64_t)i);
+    vdi_clip(VDI_F64, n, -1e30, VDI__OBS_TOP, x, rate);
+    vdi_exp(VDI_F64, n, rate, rate);
+    for (size_t i = 0; i < n; i++) {
+        const int64_t at = (int64_t)i;
+        const double count = vdi_dtype_load(dtype, y, at);
+        double log_rate = x[i], slope = 1;
+        if (mask && vdi_dtype_load(dtype, mask, at) == 0) {
+            vdi_dtype_store(dtype, keep, at, 0);
+            continue;
+        }
+        if (x[i] > VDI__OBS_TOP) {
+            slope = rate[i];
+            rate[i] = vdi__poisson_beyond(x[i], &log_rate);
+            slope /= rate[i];
+        }
+        sum += count * log_rate - rate[i];
+        vdi_dtype_store(dtype, keep, at, slope * (count - rate[i]));
+    }
+    return sum;
+}
+
 /* y log rate - rate summed over n counts; its derivative by eta goes to `keep`, which holds the
  * rates on the way. */
 VDI__FN double vdi__poisson_piece(vdi_dtype dtype, size_t n, const char *eta, const char *y,
                                   const char *mask, char *keep) {
-    const double top = vdi_max(dtype, n, eta), top_rate = exp(VDI__OBS_TOP);
-    const bool held = !(top <= VDI__OBS_TOP);
-    if (held) vdi_clip(dtype, n, -1e30, VDI__OBS_TOP, eta, keep);
-    double sum = vdi_dot(dtype, n, y, held ? keep : eta);
-    vdi_exp(dtype, n, held ? keep : eta, keep);
+    const size_t size = vdi_dtype_size(dtype), most = VDI__POISSON_WIDE;
+    double sum = 0;
+    if (!(vdi_max(dtype, n, eta) <= VDI__OBS_NARROW)) {
+        for (size_t i = 0; i < n; i += most) {
+            const size_t at = i * size;
+            sum += vdi__poisson_wide(dtype, VDI__MIN(most, n - i), eta + at, y + at,
+                                     mask ? mask + at : NULL, keep + at);
+        }
+        return sum;
+    }
+    sum = vdi_dot(dtype, n, y, eta);
+    vdi_exp(dtype, n, eta, keep);
     if (mask) vdi_binary(dtype, VDI_MUL, n, keep, 1, mask, 1, keep);
     sum -= vdi_sum(dtype, n, keep);
     vdi_axpby(dtype, n, 1, y, -1, keep);
-    for (int64_t i = 0; held && i < (int64_t)n; i++) {
-        const double x = vdi_dtype_load(dtype, eta, i), count = vdi_dtype_load(dtype, y, i);
-        double log_rate;
-        if (!(x > VDI__OBS_TOP) || (mask && vdi_dtype_load(dtype, mask, i) == 0)) continue;
-        const double rate = vdi__poisson_beyond(x, &log_rate);
-        sum += count * (log_rate - VDI__OBS_TOP) - (rate - top_rate);
-        vdi_dtype_store(dtype, keep, i, (count / rate - 1) * top_rate);
-    }
     return sum;
 }
 
@@ -28362,6 +28775,9 @@ static const vdi__obs_ops vdi__obs_gaussian = {
     !defined(VDI_MODEL_VILDS_OBSERVATION_GENCOUNT_C)
 #define VDI_MODEL_VILDS_OBSERVATION_GENCOUNT_C
 
+/* Beyond this eta the sum over counts would be long: it stays. */
+#define VDI__GENCOUNT_TOP 8.0
+
 /* Counts from 0 on that have a probability. */
 VDI__FN int64_t vdi__gencount_terms(const vdi_vilds_desc *desc) { return 2 * desc->max_count + 21; }
 
@@ -28437,7 +28853,7 @@ VDI__FN vdi_var vdi__gencount_log_likelihood(const vdi__obs_graph *g, vdi_var et
     vdi_var g_y = vdi_var_gather(t, vdi_var_reshape(t, table, 1, line),
                                  vdi_tensor_1d(place, VDI_I64, g->rows.rows * g->rows.n));
     g_y = vdi_var_reshape(t, g_y, 2, g->y.shape);
-    eta = vdi_var_clip(t, vdi__obs_by_sample(g, eta), -1e30, VDI__OBS_TOP);
+    eta = vdi_var_clip(t, vdi__obs_by_sample(g, eta), -1e30, VDI__GENCOUNT_TOP);
     wide[0] = g->rows.samples;
     wide[1] = g->rows.rows;
     wide[2] = g->rows.n;
@@ -28494,8 +28910,8 @@ VDI__FN vdi__obs_term vdi__gencount_term(const vdi__obs_numbers *o, int64_t chan
                                          double eta, double shift) {
     const int64_t terms = o->stride / 2, k = (int64_t)y;
     const double *g = o->number + channel * o->stride;
-    const bool held = eta + shift > VDI__OBS_TOP;
-    const double e = held ? VDI__OBS_TOP : eta + shift;
+    const bool held = eta + shift > VDI__GENCOUNT_TOP;
+    const double e = held ? VDI__GENCOUNT_TOP : eta + shift;
     double second;
     vdi__obs_term v;
     const double log_z = vdi__gencount_sum(g + terms, terms, e, &v.mean, &second);
@@ -28509,7 +28925,7 @@ VDI__FN double vdi__gencount_draw(const vdi__obs_numbers *o, int64_t channel, do
                                   double shift, vdi_rng *rng) {
     const int64_t terms = o->stride / 2;
     const double *base = o->number + channel * o->stride + terms;
-    const double e = VDI__MIN(eta + shift, VDI__OBS_TOP);
+    const double e = VDI__MIN(eta + shift, VDI__GENCOUNT_TOP);
     double first, second, left = vdi_rng_uniform(rng);
     const double log_z = vdi__gencount_sum(base, terms, e, &first, &second);
     for (int64_t k = 0; k < terms; k++) {
@@ -28622,12 +29038,19 @@ VDI__FN vdi_param_desc vdi__negbin_parameter(const vdi_vilds_desc *desc) {
     return vdi_param_1d("obs.log_shape", VDI_INIT_CONSTANT, 2, desc->n);
 }
 
+/* Large counts in float64: the terms of log P are large numbers that nearly cancel. */
 VDI__FN vdi_var vdi__negbin_log_likelihood(const vdi__obs_graph *g, vdi_var eta) {
     vdi_tape *t = g->tape;
-    vdi_var y = vdi_tape_constant(t, g->y);
-    eta = vdi__obs_by_sample(g, eta);
+    const vdi_dtype dtype = g->y.dtype;
+    const size_t count = (size_t)vdi_tensor_count(g->y);
+    const bool wide = vdi_max(dtype, count, g->y.data) > exp(VDI__OBS_NARROW);
+    const vdi_dtype work = wide ? VDI_F64 : dtype;
+    vdi_var y = wide ? vdi_tape_constant_copy(t, g->y, VDI_F64) : vdi_tape_constant(t, g->y);
+    eta = vdi_var_cast(t, vdi__obs_by_sample(g, eta), work);
     if (g->desc->link == VDI_VILDS_EXP) eta = vdi_var_clip(t, eta, -1e30, VDI__OBS_TOP);
-    return vdi__obs_sum_seen(g, vdi_var_negative_binomial_log_prob(t, y, eta, g->parameter));
+    vdi_var r = vdi_var_cast(t, g->parameter, work);
+    r = vdi_var_negative_binomial_log_prob(t, y, eta, r);
+    return vdi__obs_sum_seen(g, vdi_var_cast(t, r, dtype));
 }
 
 /* log of the probability of y at mean and shape r, from the logarithm of the mean */
@@ -29040,8 +29463,14 @@ VDI__DEF vdi_vilds_desc vdi_vilds_desc_defaults(const vdi_vilds_desc *desc) {
 VDI__DEF vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *err) {
     static const char where[] = "vdi_vilds_desc";
     const vdi_vilds_desc d = vdi_vilds_desc_defaults(desc);
-    const vdi_status status = vdi_fields_check(vdi_vilds_desc_fields(), &d, err);
+    vdi_status status = vdi_fields_check(vdi_vilds_desc_fields(), &d, err);
+    if (status >= 0) status = vdi_ranks_check(&d.ranks, err);
     if (status < 0) return status;
+    if (d.ranks.count > d.train.batch) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "ranks.count is %d: expected at most train.batch, %lld",
+                             (int)d.ranks.count, (long long)d.train.batch);
+    }
     if (d.transition_layers && d.log_joint) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
                              "transition_layers is %d: a log joint of your own has none",
@@ -30011,15 +30440,15 @@ struct vdi_vilds_data {
     vdi_dtype dtype;
     int64_t trials, T, n, inputs, total;
     int64_t *length;
-    void *y, *x;         /* (trials,T,n): values, and standardised ones */
-    void *log_factorial; /* (trials,T,n): log y!; NULL: the observations keep no constant apart */
-    double *factorial;   /* (trials,n): its sums over the bins of a trial; NULL likewise */
-    void *offset;        /* (trials,T,n): log exposure, bin width included, or NULL: all 0 */
-    unsigned char *seen; /* (trials,T,n), or NULL: all */
-    double *u;           /* (trials,T,inputs) */
-    double *per_trial;   /* (trials): a score's scratch */
-    uint64_t stats;      /* of the model's mean and sd that x was made with; 0: none */
-    double *D, *E, *m;   /* (trials,T,d,d), (trials,T,d,d), (trials,T,d): the posterior that
+    void *y, *x;           /* (trials,T,n): values, and standardised ones */
+    double *log_factorial; /* (trials,T,n): log y!; NULL: no constant is kept apart */
+    double *factorial;     /* (trials,n): its sums over the bins of a trial; NULL likewise */
+    void *offset;          /* (trials,T,n): log exposure, bin width included, or NULL: all 0 */
+    unsigned char *seen;   /* (trials,T,n), or NULL: all */
+    double *u;             /* (trials,T,inputs) */
+    double *per_trial;     /* (trials): a score's scratch */
+    uint64_t stats;        /* of the model's mean and sd that x was made with; 0: none */
+    double *D, *E, *m;     /* (trials,T,d,d), (trials,T,d,d), (trials,T,d): the posterior that
                             vdi_vilds_fit_natural left each trial with; or NULL */
 };
 
@@ -30143,7 +30572,9 @@ VDI__FN bool vdi__vilds_data_reserve(vdi_vilds_data *data, const vdi__series *s,
     data->x = vdi_arena_alloc(a, bytes);
     if (missing) data->seen = (unsigned char *)vdi_arena_calloc(a, values);
     if (shifted) data->offset = vdi_arena_alloc(a, bytes);
-    if (apart) data->log_factorial = vdi_arena_calloc(a, bytes);
+    if (apart) {
+        data->log_factorial = (double *)vdi_arena_calloc(a, vdi_mul_size(values, sizeof(double)));
+    }
     if (apart) {
         data->factorial = (double *)vdi_arena_calloc(a, vdi_mul_size(channels, sizeof(double)));
     }
@@ -30172,7 +30603,7 @@ VDI__FN void vdi__vilds_fill(const vdi__vilds_source *s, vdi_vilds_data *data, d
         }
         if (!data->log_factorial || !seen) continue;
         const double constant = vdi__obs_log_factorial(y);
-        vdi_dtype_store(data->dtype, data->log_factorial, i, constant);
+        data->log_factorial[i] = constant;
         data->factorial[at[0] * n + at[2]] += constant;
     }
 }
@@ -30913,7 +31344,7 @@ VDI__FN double vdi__vilds_pack_constant(const vdi__vilds_packer *p, const vdi__v
     }
     for (int64_t c = 0; c < it->length * n; c++) {
         if (!vdi__vilds_visible(at, c % n)) continue;
-        sum += vdi_dtype_load(p->dtype, data->log_factorial, from + c);
+        sum += data->log_factorial[from + c];
     }
     return sum;
 }
@@ -31661,6 +32092,7 @@ typedef struct vdi__natural {
     vdi_vilds *m;
     vdi__vilds_batch *b;
     int64_t samples, colours, paths; /* paths: that go through the log joint together */
+    int64_t turn;                    /* steps so far */
     bool laplace;
     double *normal;           /* (samples): the middles of the strata, of variance 1 */
     int64_t *order;           /* (samples) */
@@ -31678,9 +32110,7 @@ VDI__FN int64_t vdi__natural_numbers(const vdi__natural *n) {
     return n->b->info.trials * n->b->info.T * n->m->desc.d;
 }
 /* Gradients of each sample. */
-VDI__FN int64_t vdi__natural_each(const vdi__natural *n) {
-    return 1 + 2 * n->colours * n->m->desc.d;
-}
+VDI__FN int64_t vdi__natural_each(const vdi__natural *n) { return 1 + n->colours * n->m->desc.d; }
 
 /* The standard normal's quantile by bisection: a few numbers once. */
 VDI__FN double vdi__natural_quantile(double p) {
@@ -31823,20 +32253,19 @@ VDI__FN void vdi__natural_bounds(const vdi__natural *n, const vdi__gauss *q, dou
 
 /* ======== expectations of gradient and Hessian ================================================ */
 
-/* Which path number `index` is: a sample, or one moved by sign width along axis k in the bins of a
- * colour. */
+/* Which path number `index` is: a sample itself, or one moved along axis k in the bins of a colour. */
 typedef struct vdi__natural_path {
-    int64_t sample, colour, k;
-    double sign; /* 0: the sample itself */
+    int64_t sample, colour, k; /* k < 0: the sample itself */
+    double sign;               /* of the differences of this sample */
 } vdi__natural_path;
 
 VDI__FN vdi__natural_path vdi__natural_which(const vdi__natural *n, int64_t index) {
     const int64_t each = vdi__natural_each(n), at = index % each - 1, d = n->m->desc.d;
     vdi__natural_path p;
     p.sample = index / each;
-    p.colour = at < 0 ? 0 : at / (2 * d);
-    p.k = at < 0 ? 0 : at / 2 % d;
-    p.sign = at < 0 ? 0 : at % 2 ? -1 : 1;
+    p.colour = at < 0 ? 0 : at / d;
+    p.k = at < 0 ? -1 : at % d;
+    p.sign = (p.sample + n->turn) % 2 ? -1 : 1;
     return p;
 }
 
@@ -31844,7 +32273,7 @@ VDI__FN void vdi__natural_move(const vdi__natural *n, vdi__natural_path p, doubl
     const vdi__vilds_batch *b = n->b;
     const int64_t d = n->m->desc.d, numbers = vdi__natural_numbers(n);
     memcpy(path, n->z + p.sample * numbers, (size_t)numbers * sizeof *path);
-    for (int64_t i = 0; i < b->info.trials && p.sign != 0; i++) {
+    for (int64_t i = 0; i < b->info.trials && p.k >= 0; i++) {
         for (int64_t t = p.colour; t < b->info.length[i]; t += n->colours) {
             const int64_t at = (i * b->info.T + t) * d + p.k;
             path[at] += p.sign * n->width[at];
@@ -31852,30 +32281,39 @@ VDI__FN void vdi__natural_move(const vdi__natural *n, vdi__natural_path p, doubl
     }
 }
 
-/* The slope of a path into g, or into column k of the blocks of the bins that were moved. Both H_tt
- * and H_{t+1,t} come twice, or their transposes do. */
-VDI__FN void vdi__natural_gather(vdi__natural *n, vdi__natural_path p, const double *slope) {
+/* `scale` times the slope of a path, over the width of the difference along axis k, into column k of
+ * the blocks of bins first, first + stride .. Both H_tt and H_{t+1,t} come twice, or their
+ * transposes do. */
+VDI__FN void vdi__natural_column(vdi__natural *n, const double *slope, int64_t first,
+                                 int64_t stride, int64_t k, double scale) {
     const vdi__vilds_batch *b = n->b;
     const int64_t d = n->m->desc.d, dd = d * d, T = b->info.T;
-    const double share = 1 / (double)n->samples;
-    if (p.sign == 0) {
-        vdi__vm_add(vdi__natural_numbers(n), share, slope, n->g);
-        return;
-    }
     for (int64_t i = 0; i < b->info.trials; i++) {
-        for (int64_t t = p.colour; t < b->info.length[i]; t += n->colours) {
+        for (int64_t t = first; t < b->info.length[i]; t += stride) {
             const int64_t bin = i * T + t;
-            const double w = p.sign * share / (2 * n->width[bin * d + p.k]);
+            const double w = 0.5 * scale / n->width[bin * d + k];
             double *D = n->HD + bin * dd, *E = n->HE + (i * (T - 1) + t) * dd;
             const double *here = slope + bin * d;
             for (int64_t l = 0; l < d; l++) {
-                D[l * d + p.k] += 0.5 * w * here[l];
-                D[p.k * d + l] += 0.5 * w * here[l];
-                if (t + 1 < b->info.length[i]) E[l * d + p.k] += 0.5 * w * here[d + l];
-                if (t > 0) (E - dd)[p.k * d + l] += 0.5 * w * here[l - d];
+                D[l * d + k] += w * here[l];
+                D[k * d + l] += w * here[l];
+                if (t + 1 < b->info.length[i]) E[l * d + k] += w * here[d + l];
+                if (t > 0) (E - dd)[k * d + l] += w * here[l - d];
             }
         }
     }
+}
+
+/* The slope of a path into g and the blocks: a moved one less the sample's own. */
+VDI__FN void vdi__natural_gather(vdi__natural *n, vdi__natural_path p, const double *slope) {
+    const double share = 1 / (double)n->samples;
+    if (p.k >= 0) {
+        vdi__natural_column(n, slope, p.colour, n->colours, p.k, p.sign * share);
+        return;
+    }
+    vdi__vm_add(vdi__natural_numbers(n), share, slope, n->g);
+    for (int64_t k = 0; k < n->m->desc.d; k++)
+        vdi__natural_column(n, slope, 0, 1, k, -p.sign * share);
 }
 
 /* f, g and H at the samples n->z of `now`. */
@@ -31900,7 +32338,7 @@ VDI__FN vdi_status vdi__natural_expect(vdi__natural *n, bool checked, vdi_error 
         for (int64_t i = 0; i < count && status >= 0; i++) {
             const vdi__natural_path p = vdi__natural_which(n, from + i);
             if (slope) vdi__natural_gather(n, p, slope + i * numbers);
-            for (int64_t k = 0; k < B && p.sign == 0; k++)
+            for (int64_t k = 0; k < B && p.k < 0; k++)
                 n->f[k] += n->value[i * B + k] / (double)n->samples;
         }
     }
@@ -31962,6 +32400,7 @@ VDI__FN vdi_status vdi__natural_step(vdi__natural *n, uint64_t seed, int64_t ste
     double *rho = n->f_next; /* until the bounds are there */
     vdi_status status = vdi__gauss_factor(&n->now, err);
     if (status < 0) return status;
+    n->turn = step;
     vdi__natural_draw(n, seed, step);
     vdi__natural_place(n, &n->now);
     status = vdi__natural_expect(n, checked, err);
@@ -32082,7 +32521,7 @@ VDI__FN void vdi__vilds_draw_masks(const vdi_vilds *m, int64_t phase, int64_t st
     }
 }
 
-/* The graph of minus the bound per bin. */
+/* The graph of minus the bound per bin: the part of it that this process's trials have. */
 VDI__FN vdi_status vdi__vilds_graph(vdi_vilds *m, vdi_vilds_data *data, int64_t phase, int64_t step,
                                     vdi_var *loss, vdi_error *err) {
     const vdi_vilds_train *tr = &m->desc.train;
@@ -32101,15 +32540,64 @@ VDI__FN vdi_status vdi__vilds_graph(vdi_vilds *m, vdi_vilds_data *data, int64_t 
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_step", "no memory");
     vdi__vilds_draw_items(m, data, phase, step, count, order, item);
     if (masked) vdi__vilds_draw_masks(m, phase, step, count, item, visible);
-    const vdi_status status = vdi__vilds_pack(m, data, item, count, visible, true, &b, err);
+    int64_t from, to, bins = 0;
+    vdi_ranks_share(&m->desc.ranks, count, &from, &to);
+    if (from == to) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_vilds_step",
+                             "%lld trials for %d processes: expected at least one for each",
+                             (long long)count, (int)m->desc.ranks.count);
+    }
+    for (int64_t i = 0; i < count; i++)
+        bins += item[i].length;
+    const vdi_status status = vdi__vilds_pack(
+        m, data, item + from, to - from, masked ? visible + from * m->desc.n : NULL, true, &b, err);
     if (status < 0) return status;
     vdi_tensor eps = vdi__no_tensor();
     if (!vdi__vilds_closed(m)) {
         eps = vdi__vilds_eps(m, &b, tr->samples, tr->seed, VDI__VILDS_RNG_EPS, phase << 32 | step);
     }
     vdi__vilds_elbo(m, &b, eps, tr->sampled_kl, &q);
-    *loss = vdi_var_mul_scalar(m->tape, vdi_var_sum(m->tape, q.elbo), -1 / (double)b.bins);
+    *loss = vdi_var_mul_scalar(m->tape, vdi_var_sum(m->tape, q.elbo), -1 / (double)bins);
     return vdi_tape_status(m->tape, err);
+}
+
+/* Loss and gradient of this process become those of all; a failure of one is one of each. */
+VDI__FN vdi_status vdi__vilds_add_ranks(vdi_vilds *m, vdi_status status, double *loss,
+                                        vdi_error *err) {
+    const int64_t total = m->params->total;
+    const vdi_dtype dtype = m->params->dtype;
+    double *sum = (double *)vdi_arena_alloc(&m->arena, (size_t)(total + 1) * sizeof *sum);
+    if (!sum) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_step", "no memory for a sum");
+    sum[total] = status < 0 ? (double)NAN : *loss;
+    for (int64_t i = 0; i < total; i++)
+        sum[i] = vdi_dtype_load(dtype, m->params->grads, i);
+    const vdi_status summed = vdi_ranks_sum(&m->desc.ranks, sum, total + 1, err);
+    if (summed < 0) return summed;
+    *loss = sum[total];
+    for (int64_t i = 0; i < total; i++)
+        vdi_dtype_store(dtype, m->params->grads, i, sum[i]);
+    if (status >= 0 && !vdi__is_finite(*loss))
+        status = vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_step", "a process has no bound");
+    return status;
+}
+
+/* The loss of a step, and its gradient in the parameters. */
+VDI__FN vdi_status vdi__vilds_gradient(vdi_vilds *m, vdi_vilds_data *data, int64_t phase,
+                                       int64_t step, double *loss, vdi_error *err) {
+    vdi_var v = vdi_var_none();
+    vdi_params_zero_grad(m->params);
+    vdi_status status = vdi__vilds_graph(m, data, phase, step, &v, err);
+    if (status >= 0) {
+        *loss = vdi_tape_item(m->tape, v);
+        if (vdi__is_finite(*loss)) {
+            (void)vdi_tape_backward(m->tape, v);
+            status = vdi_tape_status(m->tape, err);
+        } else {
+            status =
+                vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_step", "the bound is not finite");
+        }
+    }
+    return m->desc.ranks.count > 1 ? vdi__vilds_add_ranks(m, status, loss, err) : status;
 }
 
 /* How far the encoder's window is open at a fraction of the schedule. */
@@ -32123,17 +32611,10 @@ VDI__DEF vdi_status vdi_vilds_loss(vdi_vilds *m, vdi_vilds_data *data, int64_t s
                                    vdi_error *err) {
     const vdi_vilds_train *tr = &m->desc.train;
     const double gate = m->run.gate;
-    vdi_var v = vdi_var_none();
     vdi_status status = vdi__vilds_fits(m, data, "vdi_vilds_loss", err);
     if (status < 0) return status;
     m->run.gate = vdi__vilds_gate(tr, (double)step / (double)tr->steps);
-    vdi_params_zero_grad(m->params);
-    status = vdi__vilds_graph(m, data, tr->restarts, step, &v, err);
-    if (status >= 0) {
-        *loss = vdi_tape_item(m->tape, v);
-        (void)vdi_tape_backward(m->tape, v);
-        status = vdi_tape_status(m->tape, err);
-    }
+    status = vdi__vilds_gradient(m, data, tr->restarts, step, loss, err);
     m->run.gate = gate;
     return status;
 }
@@ -32185,17 +32666,10 @@ VDI__FN void vdi__vilds_decay(vdi_vilds *m, const vdi_vilds_data *data) {
 /* Gradient and step; what the next step falls back on if this one goes too far is kept. */
 VDI__FN vdi_status vdi__vilds_try_step(vdi_vilds *m, vdi_vilds_data *data, double *elbo,
                                        vdi_error *err) {
-    vdi_var loss = vdi_var_none();
-    vdi_params_zero_grad(m->params);
-    vdi_status status = vdi__vilds_graph(m, data, m->run.start, m->run.step, &loss, err);
+    double loss = 0;
+    const vdi_status status = vdi__vilds_gradient(m, data, m->run.start, m->run.step, &loss, err);
     if (status < 0) return status;
-    *elbo = -vdi_tape_item(m->tape, loss);
-    if (!vdi__is_finite(*elbo)) {
-        return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_step", "the bound is not finite");
-    }
-    (void)vdi_tape_backward(m->tape, loss);
-    status = vdi_tape_status(m->tape, err);
-    if (status < 0) return status;
+    *elbo = -loss;
     if (m->desc.train.weight_decay > 0) vdi__vilds_decay(m, data);
     vdi__vilds_copy(m, m->safe, m->params->values);
     vdi__vilds_copy(m, m->safe_m, vdi__vilds_moment(m, 0));
@@ -33952,7 +34426,7 @@ VDI__FN void vdi__vilds_integrate(const vdi__vilds_forecast *f, int64_t row, int
     const double y = vdi_dtype_load(data->dtype, data->y, at);
     const bool seen = !data->seen || data->seen[at];
     double top = -HUGE_VAL, sum = 0, mean = 0, constant = 0, shift = 0;
-    if (f->obs->apart) constant = vdi_dtype_load(data->dtype, data->log_factorial, at);
+    if (f->obs->apart) constant = data->log_factorial[at];
     if (data->offset) shift = vdi_dtype_load(data->dtype, data->offset, at);
     for (int64_t q = 0; q < f->rule.count; q++) {
         const double eta = vdi_dtype_load(data->dtype, f->decoder.eta, first + q * stride);
@@ -37961,6 +38435,13 @@ VDI__FN void vdi__oasis_tell(const vdi__oasis *o, double total, vdi_oasis_result
     res->iterations = o->solves;
 }
 
+/* L0 with its least spike, the baseline and the decay as they are: nothing is left that the L1
+ * solution would tell. */
+VDI__FN bool vdi__oasis_given(const vdi__oasis *o) {
+    return o->desc.penalty == VDI_OASIS_L0 && o->desc.s_min != 0 && o->held &&
+           (o->desc.refine == 0 || o->desc.order == 2);
+}
+
 /* b, c and lambda; false if they did not settle. */
 VDI__FN bool vdi__oasis_minimise(vdi__oasis *o) {
     static const vdi__oasis_order orders[2] = {
@@ -37969,6 +38450,10 @@ VDI__FN bool vdi__oasis_minimise(vdi__oasis *o) {
     };
     const vdi__oasis_order *order = &orders[o->desc.order - 1];
     bool good = true;
+    if (vdi__oasis_given(o)) {
+        vdi__oasis_solve0(o, order);
+        return true;
+    }
     if (vdi__oasis_silent(o))
         memset(o->c, 0, (size_t)o->T * sizeof(double));
     else
@@ -42358,8 +42843,9 @@ VDI__DEF const vdi_pretrained_weights *vdi_pretrained_weights_shipped(void) {
     !defined(VDI_MODEL_PRETRAINED_INFER_C)
 #define VDI_MODEL_PRETRAINED_INFER_C
 
-/* samples of the grid, a multiple of 16: the ends of a segment are held on for so long */
-enum { VDI__PRE_PAD = 64 };
+/* samples of the grid, a multiple of 16: the ends of a segment are held on for so long; steps of a
+ * window, of 30 Hz */
+enum { VDI__PRE_PAD = 64, VDI__PRE_WINDOW = 4096 };
 
 /* ======== memory ============================================================================== */
 
@@ -42381,11 +42867,29 @@ VDI__FN int64_t vdi__pretrained_steps(int64_t samples) {
     return (samples + whole - 1) / whole * VDI__PRE_SLOW + VDI__PRE_PAD;
 }
 
+/* Steps on either side that an output sees, and those that make windows begin at a step of the
+ * branch. */
+VDI__FN int64_t vdi__pretrained_reach(const vdi_pretrained_desc *d) {
+    int64_t fast = d->stem / 2 + VDI__PRE_HEAD_TAPS / 2;
+    int64_t slow = VDI__PRE_DOWN_TAPS / 2 + 1;
+    for (int i = 0; i < d->layers; i++)
+        fast += (int64_t)(d->width / 2) * d->dilation[i];
+    for (int i = 0; i < d->context; i++)
+        slow += (int64_t)(VDI__PRE_TAPS / 2) << i;
+    return fast + VDI__PRE_SLOW * (slow + 1);
+}
+
+/* Steps that are in memory at once. */
+VDI__FN int64_t vdi__pretrained_held(const vdi_pretrained_desc *d, int64_t samples) {
+    const int64_t most = VDI__PRE_WINDOW + 2 * (vdi__pretrained_reach(d) + VDI__PRE_SLOW);
+    return VDI__MIN(vdi__pretrained_steps(samples), most);
+}
+
 /* Cut `at` (NULL: only count). */
 VDI__FN vdi__pretrained_work vdi__pretrained_cut(const vdi_pretrained *net, int64_t samples,
                                                  char *at) {
     const vdi_pretrained_desc *d = &net->desc;
-    const int64_t steps = vdi__pretrained_steps(samples), C = d->channels;
+    const int64_t steps = vdi__pretrained_held(d, samples), C = d->channels;
     const int64_t taps =
         VDI__MAX((int64_t)d->width,
                  (int64_t)VDI__MAX(VDI__PRE_DOWN_TAPS * VDI__PRE_SLOW, (int)VDI__PRE_TAPS));
@@ -42503,46 +43007,58 @@ VDI__FN void vdi__pretrained_branch(const vdi__pretrained_run *r, int64_t steps)
     vdi_axpby(VDI_F32, (size_t)(steps * C), 1, r->u->c, 1, r->u->h);
 }
 
-/* The head's output of one segment into u->head. */
-VDI__FN void vdi__pretrained_forward(const vdi__pretrained_run *r, const vdi_prepared_segment *s) {
+/* The head's outputs of steps [first, end) of a segment, and of some more on both sides, into
+ * u->head. Returns the step that stands first there. */
+VDI__FN int64_t vdi__pretrained_forward(const vdi__pretrained_run *r, const vdi_prepared_segment *s,
+                                        int64_t first, int64_t end) {
     const vdi_pretrained_desc *d = &r->net->desc;
     const vdi__pretrained_places *at = &r->net->at;
-    const int64_t steps = vdi__pretrained_steps(s->samples), C = d->channels;
+    const int64_t C = d->channels, slow = VDI__PRE_SLOW;
+    const int64_t reach = vdi__pretrained_reach(d), all = vdi__pretrained_steps(s->samples);
+    const int64_t low = VDI__MAX((int64_t)0, first - reach) / slow * slow;
+    const int64_t high = VDI__MIN(all, (end + reach + slow - 1) / slow * slow), T = high - low;
     const float *from = r->p->x + s->sample;
     vdi__pretrained_work *u = r->u;
-    for (int64_t i = 0; i < 2 * steps; i++) {
-        u->x[i] = from[VDI__MAX((int64_t)0, VDI__MIN(s->samples - 1, i - VDI__PRE_PAD))];
+    for (int64_t i = 0; i < 2 * T; i++) {
+        const int64_t sample = i + 2 * low - VDI__PRE_PAD;
+        u->x[i] = from[VDI__MAX((int64_t)0, VDI__MIN(s->samples - 1, sample))];
     }
     vdi__fold(2 * (int64_t)d->stem, C, vdi__pretrained_data(r, at->stem), u->film, u->w);
-    vdi_conv1d(VDI_F32, 1, (size_t)steps, 2, (size_t)C, (size_t)d->stem, (size_t)(d->stem - 1) / 2,
+    vdi_conv1d(VDI_F32, 1, (size_t)T, 2, (size_t)C, (size_t)d->stem, (size_t)(d->stem - 1) / 2,
                u->x, u->w, u->film + C, VDI_ACT_LEAKY_RELU, VDI__PRE_SLOPE, u->h);
-    vdi__pretrained_branch(r, steps);
+    vdi__pretrained_branch(r, T);
     for (int i = 0; i < d->layers; i++) {
-        vdi__pretrained_layer(r, at->layer + i, i + 1, steps, d->width, d->dilation[i], u->h);
+        vdi__pretrained_layer(r, at->layer + i, i + 1, T, d->width, d->dilation[i], u->h);
     }
-    vdi_conv1d(VDI_F32, 1, (size_t)steps, (size_t)C, VDI__PRE_OUT, VDI__PRE_HEAD_TAPS,
+    vdi_conv1d(VDI_F32, 1, (size_t)T, (size_t)C, VDI__PRE_OUT, VDI__PRE_HEAD_TAPS,
                (VDI__PRE_HEAD_TAPS - 1) / 2, u->h, vdi__pretrained_data(r, at->head),
                vdi__pretrained_data(r, at->head + 1), VDI_ACT_NONE, 0, u->head);
+    return low;
 }
 
-/* What a member says of one segment, added to spikes, clean and spread. */
+/* One number of the head's for each of n samples: softplus of it, added to `sum`. */
+VDI__FN void vdi__pretrained_softplus(const float *head, int which, int64_t n, float *x,
+                                      float *sum) {
+    for (int64_t i = 0; i < n; i++)
+        x[i] = head[i / 2 * VDI__PRE_OUT + i % 2 + which];
+    vdi_softplus(VDI_F32, (size_t)n, x, x);
+    vdi_axpby(VDI_F32, (size_t)n, 1, x, 1, sum);
+}
+
+/* What a member says of one segment, added to spikes, clean and spread, window by window. */
 VDI__FN void vdi__pretrained_add(const vdi__pretrained_run *r, const vdi_prepared_segment *s) {
+    const int64_t window = 2 * VDI__PRE_WINDOW, pad = VDI__PRE_PAD / 2;
     vdi__pretrained_work *u = r->u;
-    const float *head = u->head + VDI__PRE_PAD / 2 * VDI__PRE_OUT;
-    float *clean = u->clean + s->sample, *x = u->x;
-    vdi__pretrained_forward(r, s);
-    for (int64_t i = 0; i < s->samples; i++) {
-        const float *of_step = head + i / 2 * VDI__PRE_OUT + i % 2;
-        clean[i] += of_step[2];
-        x[i] = of_step[0];
+    for (int64_t at = 0; at < s->samples; at += window) {
+        const int64_t n = VDI__MIN(window, s->samples - at), first = pad + at / 2;
+        const int64_t low = vdi__pretrained_forward(r, s, first, first + (n + 1) / 2);
+        const float *head = u->head + (first - low) * VDI__PRE_OUT;
+        float *clean = u->clean + s->sample + at;
+        for (int64_t i = 0; i < n; i++)
+            clean[i] += head[i / 2 * VDI__PRE_OUT + i % 2 + 2];
+        vdi__pretrained_softplus(head, 0, n, u->x, u->spikes + s->sample + at);
+        vdi__pretrained_softplus(head, 4, n, u->x, u->spread + s->sample + at);
     }
-    vdi_softplus(VDI_F32, (size_t)s->samples, x, x);
-    vdi_axpby(VDI_F32, (size_t)s->samples, 1, x, 1, u->spikes + s->sample);
-    for (int64_t i = 0; i < s->samples; i++) {
-        x[i] = head[i / 2 * VDI__PRE_OUT + i % 2 + 4];
-    }
-    vdi_softplus(VDI_F32, (size_t)s->samples, x, x);
-    vdi_axpby(VDI_F32, (size_t)s->samples, 1, x, 1, u->spread + s->sample);
 }
 
 /* All members over all segments; the arrays of u become means. */
@@ -42723,6 +43239,433 @@ VDI__DEF vdi_status vdi_pretrained_infer(const vdi_pretrained *net, vdi_dtype dt
     r->unusual = vdi__pretrained_unusual(net, &p);
     vdi__pretrained_tell(&u, &p, frames, fps, dtype, r);
     return VDI_OK;
+}
+#endif
+
+/* ======== model/pretrained/stream.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_PRETRAINED_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_PRETRAINED_STREAM_C)
+#define VDI_MODEL_PRETRAINED_STREAM_C
+
+/* ======== a layer that gets a vector at a time ================================================ */
+
+typedef struct vdi__stage {
+    int64_t taps, dilation, in, out; /* channels */
+    bool active, residual;           /* leaky; added to what came in */
+    float *w, *bias, *ring, *value;  /* folded (taps in,out), (out) or NULL, (span,in), (out) */
+    int64_t span, seen, made;        /* vectors of the ring, a power of two; in and out so far */
+} vdi__stage;
+
+VDI__FN int64_t vdi__stage_reach(const vdi__stage *g) { return g->dilation * (g->taps / 2); }
+
+VDI__FN float *vdi__stage_at(const vdi__stage *g, int64_t i) {
+    return g->ring + (i & (g->span - 1)) * g->in;
+}
+
+/* A vector in; true where g->value is the next one out. Before the first there are zeros. */
+VDI__FN bool vdi__stage_push(vdi__stage *g, const float *vector, float *scratch) {
+    memcpy(vdi__stage_at(g, g->seen), vector, (size_t)g->in * sizeof *vector);
+    g->seen++;
+    if (g->seen <= g->made + vdi__stage_reach(g)) return false;
+    for (int64_t k = 0; k < g->taps; k++) {
+        const int64_t i = g->made + (k - g->taps / 2) * g->dilation;
+        if (i < 0)
+            memset(scratch + k * g->in, 0, (size_t)g->in * sizeof *scratch);
+        else
+            memcpy(scratch + k * g->in, vdi__stage_at(g, i), (size_t)g->in * sizeof *scratch);
+    }
+    const size_t rows = (size_t)(g->taps * g->in), C = (size_t)g->out;
+    vdi_affine(VDI_F32, 1, C, rows, scratch, rows, g->w, C, g->bias,
+               g->active ? VDI_ACT_LEAKY_RELU : VDI_ACT_NONE, VDI__PRE_SLOPE, g->value, C);
+    if (g->residual) vdi_axpby(VDI_F32, C, 1, vdi__stage_at(g, g->made), 1, g->value);
+    g->made++;
+    return true;
+}
+
+/* ======== a member ============================================================================ */
+
+enum { VDI__STREAM_STAGES = VDI_LAYERS_MAX + VDI_PRETRAINED_CONTEXT + 4 };
+
+typedef struct vdi__stream_member {
+    vdi__stage stage[VDI__STREAM_STAGES]; /* stem, down, context, up, layers, head */
+    int64_t layers, context;
+    float *wait;      /* (span,C): what the stem said, until the branch has */
+    int64_t span, in; /* vectors of it, and how many came */
+    float *group;     /* (VDI__PRE_SLOW,C) */
+    float *scratch;   /* (largest taps in) */
+} vdi__stream_member;
+
+enum { VDI__STREAM_MEDIANS = 64, VDI__STREAM_SMOOTH = 5 };
+
+struct vdi_pretrained_stream {
+    vdi_allocator allocator;
+    size_t bytes;
+    double fps, scale, offset;
+    vdi__stream_member member[VDI_PRETRAINED_MEMBERS];
+    int members;
+    int64_t channels, delay;
+    /* the baseline */
+    float *block, median[VDI__STREAM_MEDIANS], smooth[VDI__STREAM_SMOOTH];
+    int64_t width, filled, medians;
+    double baseline, last;
+    /* the grid: frames in, samples out, the integral of frames above 63 Hz */
+    int64_t frames, samples;
+    double before, sum, edge_sum, pair[2];
+    /* results: steps of each member that are there, samples that all have given */
+    float *head; /* (members,span,2): expected spikes of a step's two samples */
+    int64_t span, steps[VDI_PRETRAINED_MEMBERS], told;
+    double until, frame_from; /* expected spikes before sample `told`, and up to the last frame */
+    double *result;           /* (queue): expected spikes of frames */
+    int64_t queue, results;
+};
+
+/* The head of step i of a member. */
+VDI__FN void vdi__stream_head(vdi_pretrained_stream *s, int m, const float *value) {
+    float *to = s->head + (m * s->span + (s->steps[m]++ & (s->span - 1))) * 2;
+    to[0] = value[0];
+    to[1] = value[1];
+}
+
+/* A vector at 30 Hz that the branch has been added to, through the layers. */
+VDI__FN void vdi__stream_layers(vdi_pretrained_stream *s, int m, const float *vector) {
+    vdi__stream_member *u = &s->member[m];
+    vdi__stage *g = u->stage + 3 + u->context;
+    for (int64_t i = 0; i <= u->layers; i++, g++) {
+        if (!vdi__stage_push(g, vector, u->scratch)) return;
+        vector = g->value;
+    }
+    vdi__stream_head(s, m, vector);
+}
+
+/* Four vectors of the stem side by side, through the branch. */
+VDI__FN void vdi__stream_branch(vdi_pretrained_stream *s, int m) {
+    vdi__stream_member *u = &s->member[m];
+    const int64_t C = s->channels;
+    const float *vector = u->group;
+    vdi__stage *g = u->stage + 1;
+    for (int64_t i = 0; i < u->context + 2; i++, g++) {
+        if (!vdi__stage_push(g, vector, u->scratch)) return;
+        vector = g->value;
+    }
+    for (int64_t k = 0; k < VDI__PRE_SLOW; k++) {
+        const int64_t step = VDI__PRE_SLOW * (g[-1].made - 1) + k;
+        float *h = u->wait + (step & (u->span - 1)) * C;
+        vdi_axpby(VDI_F32, (size_t)C, 1, vector + k * C, 1, h);
+        vdi__stream_layers(s, m, h);
+    }
+}
+
+/* Two samples of the grid. */
+VDI__FN void vdi__stream_pair(vdi_pretrained_stream *s, float a, float b) {
+    const float pair[2] = {a, b};
+    const size_t bytes = (size_t)s->channels * sizeof(float);
+    for (int m = 0; m < s->members; m++) {
+        vdi__stream_member *u = &s->member[m];
+        vdi__stage *stem = u->stage;
+        if (!vdi__stage_push(stem, pair, u->scratch)) continue;
+        memcpy(u->wait + (u->in & (u->span - 1)) * s->channels, stem->value, bytes);
+        memcpy(u->group + u->in % VDI__PRE_SLOW * s->channels, stem->value, bytes);
+        if (++u->in % VDI__PRE_SLOW == 0) vdi__stream_branch(s, m);
+    }
+}
+
+/* ======== from samples to frames ============================================================== */
+
+/* Expected spikes of samples that all members have told of, into frames: frame k ends at sample
+ * (k + 1/2) 60 / fps + 1/2. The pad before the first sample is left out. */
+VDI__FN void vdi__stream_tell(vdi_pretrained_stream *s) {
+    int64_t steps = s->steps[0];
+    for (int m = 1; m < s->members; m++)
+        steps = VDI__MIN(steps, s->steps[m]);
+    for (; s->told < 2 * steps - VDI__PRE_PAD; s->told++) {
+        const int64_t at = s->told + VDI__PRE_PAD;
+        double expected = 0;
+        for (int m = 0; m < s->members; m++) {
+            const float *head = s->head + (m * s->span + (at / 2 & (s->span - 1))) * 2;
+            float x = head[at % 2];
+            vdi_softplus(VDI_F32, 1, &x, &x);
+            expected += (double)x / s->members;
+        }
+        for (;;) {
+            const double per_frame = VDI_PRETRAINED_GRID / s->fps;
+            const double edge = ((double)s->results + 0.5) * per_frame + 0.5;
+            if (!(edge <= (double)(s->told + 1))) break;
+            const double until = s->until + VDI__MAX(0, edge - (double)s->told) * expected;
+            s->result[s->results++ & (s->queue - 1)] = VDI__MAX(0, until - s->frame_from);
+            s->frame_from = until;
+        }
+        s->until += expected;
+    }
+}
+
+/* A sample of the grid; the first one is held for the pad before it. */
+VDI__FN void vdi__stream_sample(vdi_pretrained_stream *s, double x) {
+    if (s->samples == 0) {
+        for (int i = 0; i < VDI__PRE_PAD / 2; i++)
+            vdi__stream_pair(s, (float)x, (float)x);
+    }
+    s->pair[s->samples++ % 2] = x;
+    if (s->samples % 2 == 0) vdi__stream_pair(s, (float)s->pair[0], (float)s->pair[1]);
+}
+
+/* Samples that frame number s->frames, of the value x, completes. */
+VDI__FN void vdi__stream_grid(vdi_pretrained_stream *s, double x) {
+    const double k = (double)s->frames, per_sample = s->fps / VDI_PRETRAINED_GRID;
+    if (s->fps <= 1.05 * VDI_PRETRAINED_GRID) {
+        for (;;) {
+            const double at = (double)s->samples * per_sample;
+            if (at > k) break;
+            vdi__stream_sample(s, s->frames ? s->before + (at - k + 1) * (x - s->before) : x);
+        }
+    } else {
+        for (;;) {
+            const double from = VDI__MAX(0, ((double)s->samples - 0.5) * per_sample + 0.5);
+            const double to = ((double)s->samples + 0.5) * per_sample + 0.5;
+            if (to > k + 1) break;
+            const double until = s->sum + (to - k) * x;
+            vdi__stream_sample(s, (until - s->edge_sum) / (to - from));
+            s->edge_sum = until;
+        }
+        s->sum += x;
+    }
+    s->before = x;
+    s->frames++;
+}
+
+/* ======== the baseline ======================================================================== */
+
+/* A half second is full: its median joins those of the last 30 s. */
+VDI__FN void vdi__stream_block(vdi_pretrained_stream *s) {
+    float sorted[VDI__STREAM_MEDIANS];
+    const int64_t most = 61, n = VDI__MIN(s->medians + 1, most);
+    s->median[s->medians % most] = (float)vdi__quantile(s->block, s->filled, 0.5);
+    s->medians++;
+    s->filled = 0;
+    memcpy(sorted, s->median, (size_t)n * sizeof *sorted);
+    s->smooth[(s->medians - 1) % VDI__STREAM_SMOOTH] = (float)vdi__quantile(sorted, n, 0.2);
+    const int64_t means = VDI__MIN(s->medians, (int64_t)VDI__STREAM_SMOOTH);
+    s->baseline = 0;
+    for (int64_t i = 0; i < means; i++)
+        s->baseline += (double)s->smooth[i] / (double)means;
+}
+
+/* A frame above the baseline, over the scale. */
+VDI__FN double vdi__stream_above(vdi_pretrained_stream *s, double frame) {
+    if (!(frame - frame == 0) || !(fabs(frame) < 1e30)) frame = s->last;
+    s->last = frame;
+    s->block[s->filled++] = (float)(frame - s->offset);
+    if (s->filled == s->width) vdi__stream_block(s);
+    return s->scale > 0 ? (frame - s->offset - s->baseline) / s->scale : 0;
+}
+
+/* ======== creation ============================================================================ */
+
+VDI__FN int64_t vdi__stream_power(int64_t least) {
+    int64_t n = 1;
+    while (n < least) {
+        n *= 2;
+    }
+    return n;
+}
+
+/* Floats from the block, or counted where there is none yet. */
+typedef struct vdi__stream_cut {
+    char *at;
+    size_t bytes;
+} vdi__stream_cut;
+VDI__FN void *vdi__stream_take(vdi__stream_cut *c, int64_t count, size_t size) {
+    void *p = c->at ? c->at + c->bytes : NULL;
+    c->bytes += vdi__align_count(count, size);
+    return p;
+}
+
+VDI__FN void vdi__stage_cut(vdi__stage *g, vdi__stream_cut *c, bool bias) {
+    g->span = vdi__stream_power(2 * vdi__stage_reach(g) + 2);
+    g->w = (float *)vdi__stream_take(c, g->taps * g->in * g->out, sizeof(float));
+    g->bias = bias ? (float *)vdi__stream_take(c, g->out, sizeof(float)) : NULL;
+    g->ring = (float *)vdi__stream_take(c, g->span * g->in, sizeof(float));
+    g->value = (float *)vdi__stream_take(c, g->out, sizeof(float));
+}
+
+VDI__FN vdi__stage vdi__stage_of(int64_t taps, int64_t dilation, int64_t in, int64_t out,
+                                 bool active, bool residual) {
+    vdi__stage g = VDI__ZERO;
+    g.taps = taps;
+    g.dilation = dilation;
+    g.in = in;
+    g.out = out;
+    g.active = active;
+    g.residual = residual;
+    return g;
+}
+
+/* The shapes and the memory of a member. */
+VDI__FN void vdi__stream_member_cut(const vdi_pretrained_desc *d, vdi__stream_member *u,
+                                    vdi__stream_cut *c) {
+    const int64_t C = d->channels, S = VDI__PRE_SLOW;
+    vdi__stage *g = u->stage;
+    int64_t slow = 2, most = 0;
+    u->layers = d->layers;
+    u->context = d->context;
+    *g++ = vdi__stage_of(d->stem, 1, 2, C, true, false);
+    *g++ = vdi__stage_of(VDI__PRE_DOWN_TAPS, 1, S * C, C, true, false);
+    for (int i = 0; i < d->context; i++) {
+        *g++ = vdi__stage_of(VDI__PRE_TAPS, (int64_t)1 << i, C, C, true, true);
+        slow += (int64_t)(VDI__PRE_TAPS / 2) << i;
+    }
+    *g++ = vdi__stage_of(1, 1, C, S * C, false, false);
+    for (int i = 0; i < d->layers; i++)
+        *g++ = vdi__stage_of(d->width, d->dilation[i], C, C, true, true);
+    *g++ = vdi__stage_of(VDI__PRE_HEAD_TAPS, 1, C, VDI__PRE_OUT, false, false);
+    for (vdi__stage *k = u->stage; k < g; k++) {
+        vdi__stage_cut(k, c, k->active || k == g - 1);
+        most = VDI__MAX(most, k->taps * k->in);
+    }
+    u->span = vdi__stream_power(S * (slow + 2));
+    u->wait = (float *)vdi__stream_take(c, u->span * C, sizeof(float));
+    u->group = (float *)vdi__stream_take(c, S * C, sizeof(float));
+    u->scratch = (float *)vdi__stream_take(c, most, sizeof(float));
+}
+
+/* Steps by which a result is late: what an output sees, and groups of steps. */
+VDI__FN int64_t vdi__stream_steps_late(const vdi_pretrained_desc *d) {
+    return vdi__pretrained_reach(d) + VDI__PRE_SLOW;
+}
+
+VDI__FN void vdi__stream_cut_all(vdi_pretrained_stream *s, const vdi_pretrained_desc *d,
+                                 vdi__stream_cut *c) {
+    (void)vdi__stream_take(c, 1, sizeof *s);
+    for (int m = 0; m < s->members; m++)
+        vdi__stream_member_cut(d, &s->member[m], c);
+    s->span = vdi__stream_power(vdi__stream_steps_late(d) + VDI__PRE_PAD);
+    s->queue = vdi__stream_power(2 * s->delay + 8);
+    s->head = (float *)vdi__stream_take(c, s->members * s->span * 2, sizeof(float));
+    s->result = (double *)vdi__stream_take(c, s->queue, sizeof(double));
+    s->block = (float *)vdi__stream_take(c, s->width, sizeof(float));
+}
+
+/* Weights with the scales of this trace folded in. */
+VDI__FN void vdi__stream_fold(const vdi__pretrained_run *r, vdi__stream_member *u) {
+    const vdi__pretrained_places *at = &r->net->at;
+    const int64_t C = r->net->desc.channels;
+    vdi__stage *g = u->stage;
+    for (int64_t i = 0; i < 4 + u->context + u->layers; i++, g++) {
+        const int64_t layer = i - 3 - u->context, context = i - 2;
+        const bool is_up = i == 2 + u->context, is_head = i == 3 + u->context + u->layers;
+        const int place = i == 0      ? at->stem
+                          : i == 1    ? at->down
+                          : is_up     ? at->up
+                          : is_head   ? at->head
+                          : layer < 0 ? at->context + (int)context
+                                      : at->layer + (int)layer;
+        const int64_t film = i == 0      ? 0
+                             : i == 1    ? u->layers + 1
+                             : layer < 0 ? u->layers + 2 + context
+                                         : layer + 1;
+        const float *w = vdi__pretrained_data(r, place), *gain = r->u->film + 2 * C * film;
+        const size_t count = (size_t)(g->taps * g->in * g->out);
+        if (is_up || is_head) {
+            memcpy(g->w, w, count * sizeof *w);
+            if (is_head)
+                memcpy(g->bias, vdi__pretrained_data(r, place + 1), (size_t)g->out * sizeof *w);
+        } else {
+            vdi__fold(g->taps * g->in, C, w, gain, g->w);
+            memcpy(g->bias, gain + C, (size_t)C * sizeof *w);
+        }
+    }
+}
+
+/* Statistics, scale and baseline of the first stretch; `work` as vdi_pretrained_infer has it. */
+VDI__FN vdi_status vdi__stream_learn(vdi_pretrained_stream *s, const vdi_pretrained *net,
+                                     vdi_dtype dtype, int64_t frames, const void *trace, char *work,
+                                     vdi_error *err) {
+    const size_t prepare = vdi_pretrained_prepare_memsize(frames, s->fps);
+    vdi_prepared p = VDI__ZERO;
+    vdi__pretrained_run r;
+    const vdi_status status =
+        vdi_pretrained_prepare(dtype, frames, trace, s->fps, work, prepare, &p, err);
+    if (status < 0) return status;
+    char *at = (char *)(((uintptr_t)work + prepare + VDI_ALIGN - 1) & ~(uintptr_t)(VDI_ALIGN - 1));
+    vdi__pretrained_work u = vdi__pretrained_cut(net, vdi_pretrained_grid(frames, s->fps), at);
+    r.net = net;
+    r.p = &p;
+    r.u = &u;
+    for (int m = 0; m < s->members; m++) {
+        r.item = net->params->item + m * net->at.count;
+        vdi__pretrained_condition(&r);
+        vdi__stream_fold(&r, &s->member[m]);
+    }
+    s->scale = p.scale;
+    s->offset = p.offset;
+    s->last = p.offset;
+    for (int64_t i = 0; i < frames; i++)
+        (void)vdi__stream_above(s, vdi_dtype_load(dtype, trace, i));
+    return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_pretrained_stream_create(const vdi_pretrained *net, double fps,
+                                                 vdi_dtype dtype, int64_t frames, const void *trace,
+                                                 const vdi_allocator *a,
+                                                 vdi_pretrained_stream **out, vdi_error *err) {
+    static const char where[] = "vdi_pretrained_stream_create";
+    const vdi_allocator allocator = vdi_allocator_defaults(a);
+    const vdi_pretrained_desc *d = &net->desc;
+    vdi_pretrained_stream plan = VDI__ZERO;
+    vdi__stream_cut c = VDI__ZERO;
+    *out = NULL;
+    const size_t size = vdi_pretrained_memsize(net, frames, fps);
+    if (size == 0) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "%lld frames at %g Hz: expected at least one, and a rate above 0",
+                             (long long)frames, fps);
+    }
+    plan.fps = fps;
+    plan.members = d->members;
+    plan.channels = d->channels;
+    plan.width = VDI__MAX((int64_t)1, (int64_t)nearbyint(0.5 * VDI__MIN(fps, 1e6)));
+    /* two samples a step, one more to interpolate, half a frame and a half sample */
+    const double late = (double)(2 * vdi__stream_steps_late(d) + 4) * fps / VDI_PRETRAINED_GRID;
+    plan.delay = (int64_t)ceil(late) + 2;
+    vdi__stream_cut_all(&plan, d, &c);
+    char *block = (char *)vdi_alloc(&allocator, c.bytes);
+    char *work = (char *)vdi_alloc(&allocator, size);
+    vdi_status status = VDI_OK;
+    if (!block || !work) {
+        status =
+            vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory for %zu bytes", c.bytes + size);
+    } else {
+        vdi_pretrained_stream *s = (vdi_pretrained_stream *)(void *)block;
+        memset(block, 0, c.bytes);
+        plan.allocator = allocator;
+        plan.bytes = c.bytes;
+        c.at = block;
+        c.bytes = 0;
+        *s = plan;
+        vdi__stream_cut_all(s, d, &c);
+        status = vdi__stream_learn(s, net, dtype, frames, trace, work, err);
+        if (status >= 0) *out = s;
+    }
+    vdi_free(&allocator, work, size);
+    if (status < 0) vdi_free(&allocator, block, plan.bytes ? plan.bytes : c.bytes);
+    return status;
+}
+
+VDI__DEF void vdi_pretrained_stream_destroy(vdi_pretrained_stream *s) {
+    if (!s) return;
+    const vdi_allocator a = s->allocator;
+    vdi_free(&a, s, s->bytes);
+}
+
+VDI__DEF int64_t vdi_pretrained_stream_delay(const vdi_pretrained_stream *s) { return s->delay; }
+
+VDI__DEF bool vdi_pretrained_stream_push(vdi_pretrained_stream *s, double frame, double *spikes) {
+    *spikes = 0;
+    vdi__stream_grid(s, vdi__stream_above(s, frame));
+    vdi__stream_tell(s);
+    const int64_t wanted = s->frames - 1 - s->delay;
+    if (wanted < 0 || wanted >= s->results) return false;
+    *spikes = s->scale > 0 ? s->result[wanted & (s->queue - 1)] : 0;
+    return true;
 }
 #endif
 
@@ -55444,7 +56387,7 @@ VDI_SHARED VDI_V VDI_PN(vdi__digamma)(VDI_V x) {
         y = VDI_VSEL(VDI_MOR(VDI_MAND(unit, below), VDI_VGE(x, VDI__ONE)), y,
                      VDI_VSUB(y, VDI_VDIV(VDI__ONE, x)));
         if (VDI_MANY(below)) {
-            VDI_V r;
+            VDI_V r = VDI_VZERO();
             /* and the cosine is the sine of what is left to 1/2 */
             const VDI_V s = VDI_VSEL(below, VDI_PN(vdi__sinpi)(a, &r), VDI__ONE);
             const VDI_V cot =

@@ -294,8 +294,8 @@ exits 2 'no bin' "$vdi" counts spikes.csv --out e
 exits 1 'a trial shorter than a bin' "$vdi" counts spikes.csv --bin 0.5 --events events.csv --out e
 exits 0 'plds cv' "$vdi" plds cv counts.npy -d 1,2 --folds 3 --iters 4 --out cv --json
 grep -q '"d1_per_bin": -.*"d2_lno_bits_per_spike".*"best_d".*"jobs": 6' out.txt; ok 'plds cv has its keys' $?
-exits 0 'a shard' "$vdi" plds cv counts.npy -d 1,2 --folds 3 --iters 4 --shard 0/2 --out cv0 --quiet
-exits 0 'the other shard' "$vdi" plds cv counts.npy -d 1,2 --folds 3 --iters 4 --shard 1/2 --out cv1 --quiet
+exits 0 'a shard' "$vdi" plds cv counts.npy -d 1,2 --folds 3 --iters 4 --shard 1/2 --out cv0 --quiet
+exits 0 'the other shard' "$vdi" plds cv counts.npy -d 1,2 --folds 3 --iters 4 --shard 2/2 --out cv1 --quiet
 exits 0 'shards together' "$vdi" merge cv0 cv1 --out cvm --json
 for f in cv.csv cv.svg; do same cv/$f cvm/$f; done
 rm cv/job-d2-fold1.npy cv/cv.csv
@@ -304,7 +304,7 @@ same cv/cv.csv cvm/cv.csv
 exits 0 'lds cv' "$vdi" lds cv counts.npy -d 1,2 --folds 2 --iters 4 --out cvl --json
 exits 1 'more folds than trials' "$vdi" lds cv counts.npy -d 1 --folds 7 --out e
 exits 2 'no dimensions' "$vdi" lds cv counts.npy --out e
-exits 2 'a shard beyond the last' "$vdi" lds cv counts.npy -d 1 --shard 2/2 --out e
+exits 2 'a shard beyond the last' "$vdi" lds cv counts.npy -d 1 --shard 3/2 --out e
 exits 1 'nothing to merge' "$vdi" merge nowhere --out e
 exits 1 'a model of another family' "$vdi" plds score f counts.npy
 exits 1 'inputs of other bins' "$vdi" lds fit counts.npy -d 2 --inputs y.csv --out e

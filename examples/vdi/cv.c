@@ -1,4 +1,4 @@
-/* examples/vdi/cv.c - vdi lds cv, vdi plds cv, vdi merge: how many latents, by cross-validation
+/* examples/vdi/cv.c - vdi lds cv, vdi plds cv: how many latents, by cross-validation
  *
  * A job is one latent dimension and one fold: trials i with i % folds == fold are held out. Each job
  * leaves a file of its own, so that a run can be interrupted, resumed, split with --shard and put
@@ -340,22 +340,6 @@ static int job_run(run *r, const cv_options *want, job_fn *work, const observati
     return array_save(r, name, 1, &shape, job) ? DONE : FAILED;
 }
 
-/* "i/n", i from 0 to n - 1; all without it. */
-static bool shard_read(const char *text, int64_t *i, int64_t *n) {
-    char *end;
-    *i = 0;
-    *n = 1;
-    if (!text) return true;
-    *i = strtol(text, &end, 10);
-    const bool slash = end != text && *end == '/';
-    const char *rest = end + 1;
-    if (slash) *n = strtol(rest, &end, 10);
-    if (slash && end != rest && !*end && *n >= 1 && *n <= 1000000 && *i >= 0 && *i < *n)
-        return true;
-    (void)usage("--shard: expected I/N with I from 0 to N - 1, got '%s'", text);
-    return false;
-}
-
 static int cv_main(run *r, const cv_options *want, job_fn *work) {
     observations o;
     double dims[MOST_DIMS];
@@ -376,11 +360,11 @@ static int cv_main(run *r, const cv_options *want, job_fn *work) {
     if (!run_open_out(r)) return FAILED;
     const int64_t jobs = count * want->folds;
     for (int64_t j = 0; code == DONE && j < jobs; j++) {
-        if (j % shards != shard) continue;
+        if (j % shards != shard - 1) continue;
         if (interrupted()) code = INTERRUPTED;
         if (code == DONE)
             code = job_run(r, want, work, &o, (int64_t)dims[j / want->folds], j % want->folds);
-        progress(r, ++done, (jobs + shards - 1 - shard) / shards, "latents", dims[j / want->folds]);
+        progress(r, ++done, (jobs + shards - shard) / shards, "latents", dims[j / want->folds]);
     }
     progress_end(r);
     observations_free(&o);
@@ -403,10 +387,9 @@ static int plds_cv_main(run *r, void *options) {
     return cv_main(r, (const cv_options *)options, plds_job);
 }
 
-static int merge_main(run *r, void *options) {
+int cv_merge(run *r) {
     double *all = doubles(MOST_JOBS * JOB_COLUMNS);
     int64_t count = 0;
-    (void)options;
     for (int i = 0; count >= 0 && i < r->arguments; i++)
         count = jobs_load(r->argument[i], all, count);
     const bool ok = count >= 0 && run_open_out(r) && curve_leave(r, all, count);
@@ -476,17 +459,4 @@ const command plds_cv_command = {
     COMMAND_OPTIONS(plds_rows),
     .size = sizeof(cv_options),
     .main = plds_cv_main,
-};
-
-const command merge_command = {
-    .family = "merge",
-    .verb = "",
-    .arguments = "RUN...",
-    .least = 1,
-    .most = 8,
-    .out = true,
-    .summary = "Put the shards of a cross-validation together: cv.csv, cv.svg and the scores of "
-               "all of them.",
-    .example = "vdi merge cv0 cv1 cv2 --out cv",
-    .main = merge_main,
 };

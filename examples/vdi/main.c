@@ -5,20 +5,20 @@
 #define COMMANDS(ROW)    \
     ROW(info)            \
     ROW(demo)            \
+    ROW(counts)          \
+    ROW(merge)           \
     ROW(blocktri)        \
-    ROW(lds_smooth)      \
     ROW(lds_fit)         \
+    ROW(lds_smooth)      \
     ROW(lds_score)       \
     ROW(lds_forecast)    \
     ROW(lds_sample)      \
-    ROW(counts)          \
     ROW(lds_cv)          \
-    ROW(plds_cv)         \
-    ROW(merge)           \
     ROW(plds_fit)        \
     ROW(plds_infer)      \
     ROW(plds_score)      \
     ROW(plds_predict)    \
+    ROW(plds_cv)         \
     ROW(sacd_train)      \
     ROW(sacd_eval)       \
     ROW(sacd_inspect)    \
@@ -35,8 +35,7 @@
     ROW(spikes_infer)    \
     ROW(spikes_fit)      \
     ROW(spikes_spine)    \
-    ROW(spikes_score)    \
-    ROW(merge)
+    ROW(spikes_score)
 
 #define DECLARED(name) extern const command name##_command;
 COMMANDS(DECLARED)

@@ -2,7 +2,8 @@
  *
  * Each part is the folder of a run with --shard i/n. They have to be all of them, of the same run
  * but for that, and finished. Arrays are joined along their first axis, tables line by line; both
- * are copied in pieces, so that no file has to fit into memory.
+ * are copied in pieces, so that no file has to fit into memory. A cross-validation has its own way
+ * (cv.c).
  */
 #include <dirent.h>
 
@@ -18,16 +19,6 @@ typedef struct part {
 
 /* ---- which parts there are ------------------------------------------------------------------- */
 
-/* "3/8" */
-static bool shard_text(const char *text, int64_t *index, int64_t *count) {
-    char *end;
-    if (!text) return false;
-    *index = strtoll(text, &end, 10);
-    if (*end != '/') return false;
-    *count = strtoll(end + 1, &end, 10);
-    return !*end && *index >= 1 && *index <= *count;
-}
-
 static bool part_open(part *p, const char *folder, vdi_arena *arena) {
     vdi_error err = {0};
     char *path = path_join(folder, "run.json");
@@ -39,7 +30,7 @@ static bool part_open(part *p, const char *folder, vdi_arena *arena) {
     }
     const vdi_json *options = vdi_json_get(p->json, "options");
     const char *shard = vdi_json_as_text(vdi_json_get(options, "shard"), NULL);
-    const bool ok = shard_text(shard, &p->index, &p->count);
+    const bool ok = shard && shard_parse(shard, &p->index, &p->count);
     if (!ok) (void)fail("expected a run with --shard I/N, got none, in %s", path);
     free(path);
     return ok;
@@ -267,6 +258,10 @@ static bool join_file(const run *r, const part *parts, const char *name) {
     return ok;
 }
 
+static bool is_cv(const part *p) {
+    return strcmp(vdi_json_as_text(vdi_json_get(p->json, "verb"), ""), "cv") == 0;
+}
+
 static int merge_main(run *r, void *options) {
     static part parts[PARTS];
     static char names[FILES][256];
@@ -274,6 +269,10 @@ static int merge_main(run *r, void *options) {
     (void)options;
     vdi_arena_init(&arena, NULL, 0);
     int code = parts_sort(r, parts, &arena), n = 0;
+    if (code == DONE && is_cv(&parts[0])) {
+        vdi_arena_free(&arena);
+        return cv_merge(r);
+    }
     /* what one part has all have to have: a part that was stopped lacks what is written last */
     for (int i = 0; code == DONE && i < r->arguments; i++) {
         static char other[FILES][256];
@@ -307,8 +306,9 @@ const command merge_command = {
     .out = true,
     .summary =
         "Join the parts of an array job: the folders of runs with --shard 1/N to N/N, in any "
-        "order. Arrays are joined along their first axis, tables line by line. A part that "
-        "is missing, is not finished or belongs to another run is refused.",
+        "order. Arrays are joined along their first axis, tables line by line; of a "
+        "cross-validation the table and its picture are made anew. A part that is missing, is not "
+        "finished or belongs to another run is refused.",
     .example = "vdi merge parts/* --out all",
     .main = merge_main,
 };

@@ -313,3 +313,21 @@ int run_parse(run *r, const command *const *commands, int count, int argc, char 
     if (r->command->out && !r->out) return usage("expected --out FOLDER for the results");
     return simd_choose(r->simd);
 }
+
+/* ---- shares of a job ------------------------------------------------------------------------- */
+
+bool shard_parse(const char *text, int64_t *i, int64_t *n) {
+    const size_t length = strcspn(text, "/");
+    if (length == 0 || text[length] != '/') return false;
+    const char *rest = text + length + 1;
+    return vdi_text_parse_int(text, length, i) == length &&
+           vdi_text_parse_int(rest, strlen(rest), n) == strlen(rest) && *n >= 1 && *n <= 1000000 &&
+           *i >= 1 && *i <= *n;
+}
+
+bool shard_read(const char *text, int64_t *i, int64_t *n) {
+    *i = *n = 1;
+    if (!text || shard_parse(text, i, n)) return true;
+    (void)usage("--shard: expected I/N with I from 1 to N, got '%s'", text);
+    return false;
+}

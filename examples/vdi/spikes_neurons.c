@@ -93,21 +93,9 @@ bool neurons_read(const char *trials, const trace_source *in, neuron_list *out) 
     return ok;
 }
 
-/* "2/8": the second of eight shares. */
-static bool shard_read(const char *text, int64_t *i, int64_t *n) {
-    const size_t length = strcspn(text, "/");
-    return text[length] == '/' && vdi_text_parse_int(text, length, i) == length && length > 0 &&
-           vdi_text_parse_int(text + length + 1, strlen(text + length + 1), n) ==
-               strlen(text + length + 1) &&
-           *n >= 1 && *n <= 1000000 && *i >= 1 && *i <= *n;
-}
-
 bool shard_range(const char *text, int64_t count, int64_t *from, int64_t *to) {
-    int64_t i = 1, n = 1;
-    if (text && !shard_read(text, &i, &n)) {
-        (void)usage("--shard: expected i/n with i from 1 to n, got '%s'", text);
-        return false;
-    }
+    int64_t i, n;
+    if (!shard_read(text, &i, &n)) return false;
     *from = count * (i - 1) / n;
     *to = count * i / n;
     return true;

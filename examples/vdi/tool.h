@@ -104,6 +104,13 @@ bool option_set(run *r, int i, const char *text);
 void options_overlay(const run *r, const vdi_fields *(*table)(void), const void *from, void *to);
 /* as a user writes it: --rate */
 const char *option_dashes(const option *o);
+/* "2/8", the second of eight shares of a job: of a file's text, and of --shard, which is 1/1 where
+ * there is none and has a message where it is wrong */
+bool shard_parse(const char *text, int64_t *i, int64_t *n);
+bool shard_read(const char *text, int64_t *i, int64_t *n);
+
+/* cv.c: the jobs of all argument folders as one cross-validation; an exit code */
+int cv_merge(run *r);
 /* "lds fit", or "info" */
 const char *command_name(const command *c);
 
