@@ -104,6 +104,7 @@ typedef struct vdi__kalman {
     int64_t lanes, d, dd, T, g, n;
     int64_t bad_group, bad_time; /* where a covariance was not positive definite; -1 */
     vdi__kalman_lanes alive, good;
+    bool steady[VDI__KALMAN_LANES]; /* the lane's covariance is that of the bin before */
 } vdi__kalman;
 
 VDI__FN char *vdi__kalman_take(vdi__kalman *r, int64_t vectors) {
@@ -195,6 +196,59 @@ VDI__FN void vdi__kalman_get(const vdi__kalman *r, const void *array, size_t at,
     r->k->lanes_load((const char *)array + at, count, r->T * count, r->n, alive, 0, v);
 }
 
+/* ---- steady covariances --------------------------------------------------------------------------
+ * Where what comes in stays the same, a covariance soon moves by less than it is rounded by. It is then
+ * kept as it is, lane by lane, so that the bits do not depend on which groups share a round; and where
+ * all lanes are so, nothing is computed. */
+
+VDI__FN bool vdi__kalman_is_alive(const vdi__kalman *r, const vdi__kalman_lanes *alive, int64_t l) {
+    return r->size == sizeof(float) ? alive->f32[l] != 0 : alive->f64[l] != 0;
+}
+
+/* Is block t of lane l of x (G,T,d,d) the same as block `other`? */
+VDI__FN bool vdi__kalman_same(const vdi__kalman *r, const void *x, int64_t l, int64_t t,
+                              int64_t other) {
+    const size_t block = (size_t)r->dd * r->size;
+    const char *lane = (const char *)x + (size_t)((r->g + l) * r->T) * block;
+    return memcmp(lane + (size_t)t * block, lane + (size_t)other * block, block) == 0;
+}
+
+/* Has lane l of v moved by no more than rounding from block t of x? */
+VDI__FN bool vdi__kalman_near(const vdi__kalman *r, const void *x, int64_t l, int64_t t,
+                              const char *v) {
+    const int64_t first = ((r->g + l) * r->T + t) * r->dd;
+    const bool single = r->size == sizeof(float);
+    double largest = 0, moved = 0;
+    for (int64_t i = 0; i < r->dd; i++) {
+        const int64_t at = i * r->lanes + l;
+        const double was = single ? ((const float *)x)[first + i] : ((const double *)x)[first + i];
+        const double is =
+            single ? ((const float *)(const void *)v)[at] : ((const double *)(const void *)v)[at];
+        largest = VDI__MAX(largest, fabs(was));
+        moved = VDI__MAX(moved, fabs(is - was));
+    }
+    return moved <= (single ? 1.2e-7 : 2.3e-16) * largest;
+}
+
+/* Lane l of v becomes block t of x. */
+VDI__FN void vdi__kalman_take_block(const vdi__kalman *r, const void *x, int64_t l, int64_t t,
+                                    char *v) {
+    const int64_t first = ((r->g + l) * r->T + t) * r->dd;
+    for (int64_t i = 0; i < r->dd; i++) {
+        memcpy(v + (size_t)(i * r->lanes + l) * r->size,
+               (const char *)x + (size_t)(first + i) * r->size, r->size);
+    }
+}
+
+/* Block t of every lane of x becomes a copy of block `from`. */
+VDI__FN void vdi__kalman_repeat(const vdi__kalman *r, void *x, int64_t t, int64_t from, int64_t T) {
+    const size_t block = (size_t)r->dd * r->size;
+    for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
+        char *lane = (char *)x + (size_t)((r->g + l) * T) * block;
+        memcpy(lane + (size_t)t * block, lane + (size_t)from * block, block);
+    }
+}
+
 /* ---- filter ---------------------------------------------------------------------------------- */
 
 typedef struct vdi__kalman_filter {
@@ -204,11 +258,42 @@ typedef struct vdi__kalman_filter {
     char *a, *q, *eye, *p, *l, *w, *x, *g, *k, *m, *hv, *e, *v, *pivots, *state, *logdet;
 } vdi__kalman_filter;
 
+/* Does what comes in at bin t leave the covariances as they are? A lane that has ended and stays so has
+ * none. */
+VDI__FN bool vdi__kalman_filter_steady(vdi__kalman *r, const vdi__kalman_filter *f,
+                                       const vdi__kalman_lanes *before, int64_t t) {
+    bool all = t > 0;
+    for (int64_t l = 0; t > 0 && l < r->lanes && l < r->n; l++) {
+        const bool now = vdi__kalman_is_alive(r, &r->alive, l);
+        const bool then = vdi__kalman_is_alive(r, before, l);
+        if (!now || !then || !vdi__kalman_same(r, f->W, l, t, t - 1)) r->steady[l] = false;
+        all = all && (r->steady[l] || (!now && !then));
+    }
+    return all;
+}
+
+/* P, predicted, of the lanes that have become steady, or are, is that of the bin before. */
+VDI__FN void vdi__kalman_filter_settle(vdi__kalman *r, const vdi__kalman_filter *f,
+                                       const vdi__kalman_lanes *before, int64_t t) {
+    for (int64_t l = 0; t > 1 && l < r->lanes && l < r->n; l++) {
+        if (!vdi__kalman_is_alive(r, &r->alive, l) || !vdi__kalman_is_alive(r, before, l)) continue;
+        if (!vdi__kalman_same(r, f->W, l, t, t - 1)) continue;
+        r->steady[l] = r->steady[l] || vdi__kalman_near(r, f->Pp, l, t - 1, f->p);
+        if (r->steady[l]) vdi__kalman_take_block(r, f->Pp, l, t - 1, f->p);
+    }
+}
+
 /* P holds Pf of the bin before: P = A P A' + Q, and from there this bin's gain K and Pf. */
 VDI__FN void vdi__kalman_covariance(vdi__kalman *r, const vdi__kalman_filter *f, const void *Q0,
-                                    int64_t t) {
+                                    const vdi__kalman_lanes *before, int64_t t) {
     const size_t at = vdi__kalman_cov(r, t), vector = r->unit;
     char *pivot = f->pivots + (size_t)t * vector;
+    if (vdi__kalman_filter_steady(r, f, before, t)) {
+        vdi__kalman_repeat(r, f->Pp, t, t - 1, r->T);
+        vdi__kalman_repeat(r, f->Pf, t, t - 1, r->T);
+        memcpy(pivot, pivot - vector, vector);
+        return;
+    }
     if (t == 0) {
         r->k->lanes_load(Q0, r->dd, 0, 1, NULL, 0, f->p);
     } else {
@@ -216,6 +301,7 @@ VDI__FN void vdi__kalman_covariance(vdi__kalman *r, const vdi__kalman_filter *f,
         vdi__kalman_product(r, r->d, f->a, false, f->p, 1, NULL, f->x);
         r->k->lanes_product(r->d, r->d, r->d, &x, &at_transposed, 1, f->q, f->p);
     }
+    vdi__kalman_filter_settle(r, f, before, t);
     vdi__kalman_put(r, f->Pp, at, r->dd, f->p);
     vdi__kalman_get(r, f->W, at, r->dd, &r->alive, f->w);
     memcpy(f->l, f->p, (size_t)r->dd * vector);
@@ -278,9 +364,11 @@ VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A
     r.k->lanes_load(A, dd, 0, 1, &r.alive, d, f.eye); /* no lane is alive */
     for (r.g = 0; r.g < desc->groups; r.g += r.lanes) {
         r.n = desc->groups - r.g;
+        memset(r.steady, 0, sizeof r.steady);
         for (int64_t t = 0; t < T; t++) {
+            const vdi__kalman_lanes before = r.alive;
             vdi__kalman_alive(&r, t, &r.alive);
-            vdi__kalman_covariance(&r, &f, Q0, t);
+            vdi__kalman_covariance(&r, &f, Q0, &before, t);
             for (int64_t s = 0; s < nrhs; s++)
                 vdi__kalman_update(&r, &f, s, t);
         }
@@ -298,16 +386,51 @@ VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A
 typedef struct vdi__kalman_smoother {
     const char *mp, *Pp, *mf, *Pf;
     char *ms, *Ps, *Pc;
-    vdi__kalman_lanes next; /* lanes with a bin ahead; others are their own smoothed state */
+    vdi__kalman_lanes next;  /* lanes with a bin ahead; others are their own smoothed state */
+    vdi__kalman_lanes after; /* lanes with two */
     /* lane matrices */
     char *a, *pp, *l, *pf, *y, *x, *ps, *diff, *m, *p, *product;
 } vdi__kalman_smoother;
+
+/* Lanes whose inputs at bin t are those of the bin after, where Pf and the predictions of the two bins
+ * ahead are the same. */
+VDI__FN bool vdi__kalman_smoother_same(const vdi__kalman *r, const vdi__kalman_smoother *f,
+                                       int64_t l, int64_t t) {
+    return t + 2 < r->T && vdi__kalman_is_alive(r, &f->next, l) &&
+           vdi__kalman_is_alive(r, &f->after, l) && vdi__kalman_same(r, f->Pf, l, t, t + 1) &&
+           vdi__kalman_same(r, f->Pp, l, t + 1, t + 2);
+}
+
+VDI__FN bool vdi__kalman_smoother_steady(vdi__kalman *r, const vdi__kalman_smoother *f, int64_t t) {
+    bool all = t + 2 < r->T;
+    for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
+        const bool idle = !vdi__kalman_is_alive(r, &r->alive, l); /* its end is not reached yet */
+        if (!idle && !(r->steady[l] && vdi__kalman_smoother_same(r, f, l, t))) r->steady[l] = false;
+        all = all && (idle || r->steady[l]);
+    }
+    return all;
+}
+
+/* Ps of the lanes that have become steady, or are, is that of the bin after. */
+VDI__FN void vdi__kalman_smoother_settle(vdi__kalman *r, const vdi__kalman_smoother *f, int64_t t) {
+    for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
+        if (!vdi__kalman_is_alive(r, &r->alive, l) || !vdi__kalman_smoother_same(r, f, l, t))
+            continue;
+        r->steady[l] = r->steady[l] || vdi__kalman_near(r, f->Ps, l, t + 1, f->ps);
+        if (r->steady[l]) vdi__kalman_take_block(r, f->Ps, l, t + 1, f->ps);
+    }
+}
 
 /* Y = Pp^{-1} A Pf is the transposed gain; Pc = Ps_{t+1} Y, Ps = Pf + Y' D Y */
 VDI__FN void vdi__kalman_smooth_covariance(vdi__kalman *r, const vdi__kalman_smoother *f,
                                            int64_t t) {
     const size_t at = vdi__kalman_cov(r, t), block = (size_t)r->dd * r->size;
     const int64_t d = r->d, pairs = (r->T - 1) * r->dd;
+    if (vdi__kalman_smoother_steady(r, f, t)) { /* and the gain is there */
+        vdi__kalman_repeat(r, f->Ps, t, t + 1, r->T);
+        if (f->Pc) vdi__kalman_repeat(r, f->Pc, t, t + 1, r->T - 1);
+        return;
+    }
     vdi__kalman_get(r, f->Pf, at, r->dd, NULL, f->pf);
     if (t + 1 == r->T) {
         memcpy(f->ps, f->pf, (size_t)r->dd * r->unit);
@@ -327,6 +450,7 @@ VDI__FN void vdi__kalman_smooth_covariance(vdi__kalman *r, const vdi__kalman_smo
         vdi__kalman_product(r, d, f->diff, false, f->y, 1, NULL, f->x);
         vdi__kalman_product(r, d, f->y, true, f->x, 1, f->pf, f->pp);
         r->k->lanes_mean(d, f->pp, &f->next, f->pf, f->ps);
+        vdi__kalman_smoother_settle(r, f, t);
     }
     vdi__kalman_put(r, f->Ps, at, r->dd, f->ps);
 }
@@ -369,11 +493,14 @@ VDI__DEF vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, const void *A
     for (r.g = 0; r.g < desc->groups; r.g += r.lanes) {
         r.n = desc->groups - r.g;
         memset(&f.next, 0, sizeof f.next);
+        memset(&f.after, 0, sizeof f.after);
+        memset(r.steady, 0, sizeof r.steady);
         for (int64_t t = desc->T - 1; t >= 0; t--) {
             vdi__kalman_alive(&r, t, &r.alive);
             vdi__kalman_smooth_covariance(&r, &f, t);
             for (int64_t s = 0; s < desc->nrhs; s++)
                 vdi__kalman_smooth_mean(&r, &f, s, t);
+            f.after = f.next;
             f.next = r.alive;
         }
     }
