@@ -871,6 +871,55 @@ TEST(vilds_parts, memory) {
     CHECK(used[2] > 3 * used[0], "the meter sees nothing: %.3g, %.3g bytes", used[0], used[2]);
 }
 
+/* A trial longer than 8192 bins goes through the networks in strips and its samples some at a time: it
+ * has the posterior, rates and bound of one that is a bin shorter and goes through whole, but for
+ * that bin. Exposures swing by a factor of 50, so that counts in the wrong place would tell. */
+TEST(vilds_parts, long_trials_in_strips) {
+    NEED_NATIVE();
+    enum { T = 8193, N = 3, D = 2 };
+    double *y = numbers(T * N), *offset = numbers(T * N), *mean[2], *rate[2], elbo[2];
+    unsigned long long seed = 4;
+    vdi_error err = {0};
+    vdi_vilds_desc desc = VDI__ZERO;
+    vdi_vilds_data_desc dd = VDI__ZERO;
+    vdi_vilds_query q = VDI__ZERO;
+    for (int64_t i = 0; i < T * N; i++) {
+        offset[i] = 2 * sin(0.01 * (double)(i / N) + (double)(i % N));
+        y[i] = floor(exp(offset[i]) * (0.5 + test_uniform(&seed)) + 0.5);
+        if (i % 11 == 0) y[i] = NAN;
+    }
+    desc.d = D;
+    desc.n = N;
+    desc.dtype = VDI_F64;
+    vdi_vilds *m = make(&desc);
+    q.samples = 1;
+    for (int k = 0; k < 2; k++) {
+        vdi_vilds_result out = VDI__ZERO;
+        dd.y = vdi_tensor_3d(y, VDI_F64, 1, T - k, N);
+        dd.offset = vdi_tensor_3d(offset, VDI_F64, 1, T - k, N);
+        dd.has_offset = true;
+        vdi_vilds_data *data = take(m, &dd);
+        if (k == 0) CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
+        out.mean = mean[k] = numbers(T * D);
+        out.rate = rate[k] = numbers(T * N);
+        out.elbo = &elbo[k];
+        CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
+        vdi_vilds_data_destroy(data);
+    }
+    for (int64_t i = 0; i < (T - 2000) * D; i++)
+        CHECK_CLOSE(mean[0][i], mean[1][i], 1e-9);
+    for (int64_t i = 0; i < (T - 2000) * N; i++)
+        CHECK_CLOSE(rate[0][i], rate[1][i], 1e-9 * rate[1][i]);
+    CHECK(elbo[0] < elbo[1] && elbo[0] > elbo[1] - 30, "bounds %.6g and %.6g", elbo[0], elbo[1]);
+    for (int k = 0; k < 2; k++) {
+        free(mean[k]);
+        free(rate[k]);
+    }
+    free(y);
+    free(offset);
+    vdi_vilds_destroy(m);
+}
+
 /* More importance samples take no more memory, and a score asks the allocator for nothing. */
 TEST(vilds_parts, importance_samples_take_no_more_room) {
     enum { B = 3, T = 8, N = 4 };

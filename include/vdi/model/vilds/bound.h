@@ -413,37 +413,7 @@ VDI__FN void vdi__vilds_elbo(vdi_vilds *m, vdi__vilds_batch *b, vdi_tensor eps, 
     vdi__vilds_bound(m, b, eps, q);
 }
 
-/* Mean ELBO per bin of all trials, without gradients. */
+/* Mean ELBO per bin of all trials, without gradients; defined in infer.h. */
 VDI__FN vdi_status vdi__vilds_elbo_all(vdi_vilds *m, vdi_vilds_data *data, int64_t samples,
-                                       uint64_t seed, double *per_bin, vdi_error *err) {
-    const int64_t batch = m->desc.train.batch;
-    double sum = 0;
-    vdi_status status = VDI_OK;
-    for (int64_t from = 0; from < data->trials && status >= 0; from += batch) {
-        const int64_t count = VDI__MIN(batch, data->trials - from);
-        vdi__vilds_batch b;
-        vdi__vilds_q q;
-        vdi_arena_reset(&m->arena);
-        vdi_tape_reset(m->tape);
-        vdi__vilds_item *item =
-            (vdi__vilds_item *)vdi_arena_alloc(&m->arena, (size_t)count * sizeof *item);
-        if (!item) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-        for (int64_t i = 0; i < count; i++)
-            item[i] = vdi__vilds_whole(data, from + i);
-        status = vdi__vilds_pack(m, data, item, count, NULL, true, &b, err);
-        if (status < 0) break;
-        const bool old = vdi_tape_set_no_grad(m->tape, true);
-        vdi_tensor eps = vdi__no_tensor();
-        if (!vdi__vilds_closed(m))
-            eps = vdi__vilds_eps(m, &b, samples, seed, VDI__VILDS_RNG_SCORE, 0);
-        vdi__vilds_elbo(m, &b, eps, false, &q);
-        (void)vdi_tape_set_no_grad(m->tape, old);
-        status = vdi_tape_status(m->tape, err);
-        const double *elbo = (const double *)vdi_tape_value(m->tape, q.elbo).data;
-        for (int64_t i = 0; i < count && status >= 0; i++)
-            sum += elbo[i];
-    }
-    *per_bin = sum / (double)data->total;
-    return status;
-}
+                                       uint64_t seed, double *per_bin, vdi_error *err);
 #endif

@@ -16,7 +16,10 @@
  * (`rest`, or after vdi_vilds_fit_natural) it begins at mean 0, finds the mode by Newton's method,
  * and goes on from Laplace's posterior there.
  * The importance-weighted bound is log 1/K sum_k p(y, z_k) / q(z_k), z_k ~ q (Burda et al. 2016): it
- * rises to log p(y) with K, and its work space does not grow with K. That of `samples` does.
+ * rises to log p(y) with K, and its work space does not grow with K.
+ * Trials are worked on in blocks of some 8000 bins; a longer trial goes through the networks in
+ * strips, and its samples some at a time, so that only its observations and its posterior (some 30
+ * d d numbers a bin) are there as a whole.
  * Memory: the first call of each kind grows the tape and the arena, later ones of the same shape
  * allocate nothing. Errors: statuses. Threads: one model per thread.
  */
@@ -70,7 +73,9 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_score(vdi_vilds *m, vdi_vilds_data *d
 #define VDI_MODEL_VILDS_INFER_C
 
 enum {
-    VDI__VILDS_BLOCK = 64,        /* most trials that are worked on together */
+    VDI__VILDS_BLOCK = 64,        /* most trials that are worked on together, */
+    VDI__VILDS_BINS = 8192,       /* and most bins, unless one trial has more */
+    VDI__VILDS_STRIP = 2048,      /* bins of such a trial that go through the networks together */
     VDI__VILDS_STEP_SAMPLES = 32, /* most samples of a step of refinement */
     VDI__VILDS_IW_CHUNK = 4       /* groups of importance samples after which the tape is cleared */
 };
@@ -148,17 +153,53 @@ VDI__FN vdi_status vdi__vilds_answer_build(vdi_vilds *m, vdi__vilds_answer *a, v
     return vdi_tape_status(m->tape, err);
 }
 
-/* The encoder's output into the arena. */
-VDI__FN vdi_status vdi__vilds_answer_encode(vdi_vilds *m, vdi__vilds_answer *a, vdi_error *err) {
-    vdi_var out = vdi__vilds_encode(m, &a->b);
-    const vdi_status status = vdi_tape_status(m->tape, err);
+/* Bins from .. from + length of the encoder's output of an item, which is encoded with the
+ * neighbours that the encoder looks at. */
+VDI__FN vdi_status vdi__vilds_encode_strip(vdi_vilds *m, vdi_vilds_data *data,
+                                           const vdi__vilds_item *item, int64_t from,
+                                           int64_t length, int64_t outputs, double *out,
+                                           vdi_error *err) {
+    const int64_t first = VDI__MAX(from - m->desc.reach, (int64_t)0);
+    const int64_t last = VDI__MIN(from + length + m->desc.reach, item->length);
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    vdi__vilds_item it = *item;
+    vdi__vilds_batch b;
+    it.first += first;
+    it.length = last - first;
+    vdi_tape_reset(m->tape);
+    vdi_status status = vdi__vilds_pack(m, data, &it, 1, NULL, false, &b, err);
     if (status < 0) return status;
+    vdi_var v = vdi__vilds_encode(m, &b);
+    status = vdi_tape_status(m->tape, err);
+    if (status < 0) return status;
+    memcpy(out + from * outputs,
+           (const double *)vdi_tape_value(m->tape, v).data + (from - first) * outputs,
+           (size_t)(length * outputs) * sizeof *out);
+    vdi_arena_rewind(&m->arena, mark);
+    return VDI_OK;
+}
+
+/* The encoder's output into the arena. */
+VDI__FN vdi_status vdi__vilds_answer_encode(vdi_vilds *m, vdi_vilds_data *data,
+                                            const vdi__vilds_item *item, vdi__vilds_answer *a,
+                                            vdi_error *err) {
+    const int64_t B = a->b.info.trials, T = a->b.info.T;
     a->outputs = vdi__family_of(m->desc.posterior)->outputs(m->desc.d);
-    const size_t bytes = (size_t)(a->b.info.trials * a->b.info.T * a->outputs) * sizeof(double);
+    const size_t bytes = (size_t)(B * T * a->outputs) * sizeof(double);
     a->out = (double *)vdi_arena_alloc(&m->arena, bytes);
     if (!a->out) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-    memcpy(a->out, vdi_tape_value(m->tape, out).data, bytes);
-    return VDI_OK;
+    vdi_status status = VDI_OK;
+    if (B == 1 && T > VDI__VILDS_BINS) {
+        for (int64_t from = 0; from < T && status >= 0; from += VDI__VILDS_STRIP) {
+            const int64_t length = VDI__MIN((int64_t)VDI__VILDS_STRIP, T - from);
+            status = vdi__vilds_encode_strip(m, data, item, from, length, a->outputs, a->out, err);
+        }
+        return status;
+    }
+    vdi_var out = vdi__vilds_encode(m, &a->b);
+    status = vdi_tape_status(m->tape, err);
+    if (status >= 0) memcpy(a->out, vdi_tape_value(m->tape, out).data, bytes);
+    return status;
 }
 
 /* ---- a posterior as blocks ------------------------------------------------------------------- */
@@ -279,7 +320,7 @@ VDI__FN vdi_status vdi__vilds_answer_items(vdi_vilds *m, vdi_vilds_data *data,
         whole = whole && it->hide < 0 && it->length == data->length[it->trial];
     }
     vdi_status status = vdi__vilds_pack(m, data, item, count, NULL, false, &a->b, err);
-    if (status >= 0) status = vdi__vilds_answer_encode(m, a, err);
+    if (status >= 0) status = vdi__vilds_answer_encode(m, data, item, a, err);
     if (status < 0) return status;
     const bool steps = q->refine > 0 || q->laplace || q->rest || m->rests || (data->D && whole);
     if (steps &&
@@ -361,6 +402,102 @@ VDI__FN vdi_status vdi__vilds_write_rates(vdi__vilds_block *k, vdi_error *err) {
     return status;
 }
 
+/* ---- one long trial: strips of bins, some samples at a time ---------------------------------- */
+
+/* Samples z (group,T,d) of a long trial, bins from .. from + length: E log p(y | z) of them, and their
+ * share of the rates. */
+VDI__FN vdi_status vdi__vilds_long_strip(vdi__vilds_block *k, const double *z, int64_t group,
+                                         int64_t from, int64_t length, double *likelihood,
+                                         vdi_error *err) {
+    vdi_vilds *m = k->m;
+    const int64_t d = m->desc.d, n = m->desc.n, T = k->a.b.info.T;
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    const vdi__obs_ops *obs = vdi__vilds_obs(&m->desc);
+    vdi__vilds_item it = vdi__vilds_whole(k->data, k->from);
+    vdi__vilds_batch b;
+    vdi__obs_numbers numbers;
+    it.first = from;
+    it.length = length;
+    vdi_tape_reset(m->tape);
+    vdi_status status = vdi__vilds_pack(m, (vdi_vilds_data *)k->data, &it, 1, NULL, false, &b, err);
+    if (status >= 0) status = vdi__vilds_obs_numbers(m, &numbers, err);
+    double *part =
+        (double *)vdi_arena_alloc(&m->arena, (size_t)(group * length * d) * sizeof *part);
+    if (status >= 0 && !part)
+        status = vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_infer", "no memory");
+    if (status < 0) return status;
+    for (int64_t s = 0; s < group; s++)
+        memcpy(part + s * length * d, z + (s * T + from) * d, (size_t)(length * d) * sizeof *part);
+    vdi_var v = vdi_tape_constant(m->tape, vdi_tensor_4d(part, VDI_F64, group, 1, length, d));
+    vdi_var eta = vdi__vilds_decode(m, &b, v, group);
+    vdi_var sums = vdi__vilds_likelihood(m, &b, eta, group);
+    status = vdi_tape_status(m->tape, err);
+    if (status < 0) return status;
+    *likelihood += vdi_sum(VDI_F64, (size_t)group, vdi_tape_value(m->tape, sums).data);
+    const vdi_tensor at = vdi_tape_value(m->tape, eta);
+    double *rate = k->out->rate ? k->out->rate + (k->from * k->data->T + from) * n : NULL;
+    for (int64_t i = 0; rate && i < group * length * n; i++) {
+        const int64_t cell = i % (length * n);
+        double shift = 0;
+        if (vdi_tensor_ok(b.offset)) shift = vdi_dtype_load(at.dtype, b.offset.data, cell);
+        const double value = vdi_dtype_load(at.dtype, at.data, i);
+        rate[cell] +=
+            obs->term(&numbers, cell % n, 0, value, shift).mean / (double)k->query->samples;
+    }
+    vdi_arena_rewind(&m->arena, mark);
+    return VDI_OK;
+}
+
+/* Bound, samples and rates of a long trial whose q is on the tape. */
+VDI__FN vdi_status vdi__vilds_write_long(vdi__vilds_block *k, vdi_error *err) {
+    vdi_vilds *m = k->m;
+    const int64_t d = m->desc.d, n = m->desc.n, T = k->a.b.info.T, S = k->query->samples;
+    const int64_t most = VDI__MIN((int64_t)4, S);
+    const size_t numbers = (size_t)(T * d);
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    vdi_rng rng = vdi__vilds_rng(k->query->seed, VDI__VILDS_RNG_SCORE, 0, k->a.b.info.trial[0]);
+    double *z = (double *)vdi_arena_alloc(&m->arena, (size_t)most * numbers * sizeof *z);
+    double sum = 0;
+    if (!z) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_infer", "no memory");
+    vdi__vilds_kl(m, &k->a.b, &k->a.q);
+    vdi_status status = vdi_tape_status(m->tape, err);
+    if (status < 0) return status;
+    const double kl = *(const double *)vdi_tape_value(m->tape, k->a.q.kl).data;
+    if (k->out->rate)
+        memset(k->out->rate + k->from * k->data->T * n, 0,
+               (size_t)(k->data->T * n) * sizeof *k->out->rate);
+    for (int64_t done = 0, group = 0; done < S && status >= 0; done += group) {
+        group = VDI__MIN(most, S - done);
+        vdi_rng_fill_normal(&rng, VDI_F64, group * T * d, z);
+        status = vdi__vilds_answer_build(m, &k->a, err);
+        if (status < 0) return status;
+        vdi_var v = vdi__vilds_sample(m, &k->a.q, vdi_tensor_4d(z, VDI_F64, group, 1, T, d));
+        status = vdi_tape_status(m->tape, err);
+        if (status < 0) return status;
+        memcpy(z, vdi_tape_value(m->tape, v).data, (size_t)group * numbers * sizeof *z);
+        for (int64_t s = 0; k->out->sample && s < group; s++) {
+            double *to = k->out->sample + ((done + s) * k->data->trials + k->from) * k->data->T * d;
+            memset(to, 0, (size_t)(k->data->T * d) * sizeof *to);
+            memcpy(to, z + s * T * d, numbers * sizeof *to);
+        }
+        for (int64_t from = 0; from < T && status >= 0; from += VDI__VILDS_STRIP) {
+            const int64_t length = VDI__MIN((int64_t)VDI__VILDS_STRIP, T - from);
+            status = vdi__vilds_long_strip(k, z, group, from, length, &sum, err);
+        }
+    }
+    const vdi__obs_ops *obs = vdi__vilds_obs(&m->desc);
+    const double constant = obs->apart ? k->a.b.constant[0] : 0;
+    if (k->out->elbo) k->out->elbo[k->from] = sum / (double)S - constant - kl;
+    vdi_arena_rewind(&m->arena, mark);
+    return status;
+}
+
+/* Is it a trial that is worked on in strips? */
+VDI__FN bool vdi__vilds_is_long(const vdi__vilds_block *k) {
+    return k->count == 1 && k->a.b.info.T > VDI__VILDS_BINS && !k->m->desc.log_joint &&
+           k->m->at.transition < 0;
+}
+
 /* Moments, bound, samples and rates, as far as they are wanted. */
 VDI__FN vdi_status vdi__vilds_write(vdi__vilds_block *k, vdi_error *err) {
     vdi_vilds *m = k->m;
@@ -372,6 +509,7 @@ VDI__FN vdi_status vdi__vilds_write(vdi__vilds_block *k, vdi_error *err) {
     if (out->cov) vdi__vilds_write_bins(k, q->S, 0, d * d, out->cov);
     if (out->lagcov && k->data->T > 1) vdi__vilds_write_bins(k, q->O, 1, d * d, out->lagcov);
     if (!out->elbo && !needs_z) return VDI_OK;
+    if (needs_z && vdi__vilds_is_long(k)) return vdi__vilds_write_long(k, err);
     vdi_tensor eps = vdi__no_tensor();
     if (needs_z) {
         eps =
@@ -477,7 +615,8 @@ VDI__DEF vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data,
                                     const vdi_vilds_query *query, const vdi_vilds_result *out,
                                     vdi_error *err) {
     static const char where[] = "vdi_vilds_infer";
-    const int64_t most = VDI__MIN(m->desc.train.batch, (int64_t)VDI__VILDS_BLOCK);
+    const int64_t fit = VDI__MAX((int64_t)1, VDI__VILDS_BINS / data->T);
+    const int64_t most = VDI__MIN(VDI__MIN(m->desc.train.batch, fit), (int64_t)VDI__VILDS_BLOCK);
     vdi__vilds_item item[VDI__VILDS_BLOCK];
     vdi_vilds_query q;
     vdi__vilds_block k;
@@ -514,5 +653,13 @@ VDI__DEF vdi_status vdi_vilds_score(vdi_vilds *m, vdi_vilds_data *data, const vd
     *elbo_per_bin = sum / (double)data->total;
     vdi__joint_doubt(m, "vdi_vilds_score", *elbo_per_bin);
     return VDI_OK;
+}
+
+VDI__FN vdi_status vdi__vilds_elbo_all(vdi_vilds *m, vdi_vilds_data *data, int64_t samples,
+                                       uint64_t seed, double *per_bin, vdi_error *err) {
+    vdi_vilds_query q = VDI__ZERO;
+    q.samples = samples;
+    q.seed = seed;
+    return vdi_vilds_score(m, data, &q, per_bin, err);
 }
 #endif

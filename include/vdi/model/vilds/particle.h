@@ -11,13 +11,14 @@
  * Sequential Monte Carlo twisted by q = N(m, J^{-1}) (Guarniero, Johansen and Lee 2017). Particles
  * move by q(z_t | z_{t-1}), towards
  *
- *     gamma_t(z_1..z_t) = p(y, z_1..z_t, m_{t+1}..m_T) / q(m_{t+1}..m_T | z_t)
+ *     gamma_t(z_1..z_t) = p(y, z_1..z_t, x_{t+1}..x_T) / q(x_{t+1}..x_T | z_t)
  *
- * so that a particle knows of what is still to come as much as q does: were q the posterior, all
- * weights would be equal. gamma_T is p(y, z), so the estimate of p(y) is unbiased whatever q is.
- * The weight of a step is a difference of two log joints that differ in bin t alone. As log p(y, z)
- * factors over neighbouring bins they are taken on the window t-2 .. t+1 of the trial; what a log
- * joint says of the window's first bin cancels.
+ * with x the path on which q expects z_t to go on, for eight bins, and m behind them. So a particle
+ * knows of what is still to come as much as q does: were q the posterior, all weights would be equal.
+ * gamma_T is p(y, z), so the estimate of p(y) is unbiased whatever q is.
+ * The weight of a step is a difference of two log joints whose paths differ from bin t on, and not
+ * far. As log p(y, z) factors over neighbouring bins they are taken on a window of the trial; what a
+ * log joint says of the window's first bin cancels.
  * `runs` independent filters give the mean and its standard error; within each, particles are
  * resampled (systematically) when their effective number is below half.
  * What it does NOT do: log joints that reach further than to the next bin, or that depend on how
@@ -77,6 +78,8 @@ VDI__DEF vdi_status vdi_vilds_particles_check(const vdi_vilds_particles *desc, v
     const vdi_vilds_particles filled = vdi_vilds_particles_defaults(desc);
     return vdi_fields_check(vdi_vilds_particles_fields(), &filled, err);
 }
+
+enum { VDI__SWARM_AHEAD = 8 }; /* bins of the path on which q expects a particle to go on */
 
 /* ======== q as a Markov chain ================================================================= */
 
@@ -139,21 +142,30 @@ VDI__FN double vdi__swarm_move(const vdi__swarm *w, int64_t i, int64_t t, const 
     return log_q;
 }
 
-/* -log q(m_{t+1} | z_t) but for a constant: (z - m)' E'(L L')^{-1} E (z - m) / 2 = |L' W (z - m)|^2 / 2. */
-VDI__FN double vdi__swarm_future(const vdi__swarm *w, int64_t i, int64_t t, const double *z) {
-    const int64_t d = w->d, dd = d * d, at = i * w->T + t;
-    const double *W = w->W + at * dd, *L = w->L + (at + 1) * dd, *mean = w->mean + at * d;
-    double sum = 0, x[64];
-    if (t + 1 >= w->length[i]) return 0;
-    for (int64_t k = 0; k < d; k++) {
-        x[k] = 0;
-        for (int64_t l = 0; l < d; l++)
-            x[k] += W[k * d + l] * (z[l] - mean[l]);
+/* The path on which q expects z of bin t to go on, for some bins: x (bins, d), which may be NULL.
+ * Returns -log q(m of the next bin | the path's last) but for a constant: (x - m)' E'(L L')^{-1} E
+ * (x - m) / 2 = |L' W (x - m)|^2 / 2; 0 at the trial's end. */
+VDI__FN double vdi__swarm_ahead(const vdi__swarm *w, int64_t i, int64_t t, const double *z,
+                                double *x) {
+    const int64_t d = w->d, dd = d * d, last = VDI__MIN(t + VDI__SWARM_AHEAD, w->length[i] - 1);
+    double off[64], next[64], sum = 0;
+    for (int64_t k = 0; k < d; k++)
+        off[k] = z[k] - w->mean[(i * w->T + t) * d + k];
+    for (int64_t s = t; s + 1 < w->length[i]; s++) {
+        const int64_t at = i * w->T + s;
+        memset(next, 0, (size_t)d * sizeof *next);
+        vdi__vm_apply(d, -1, w->W + at * dd, false, off, next);
+        if (s == last) break;
+        memcpy(off, next, (size_t)d * sizeof *off);
+        for (int64_t k = 0; x && k < d; k++)
+            x[(s - t) * d + k] = w->mean[(at + 1) * d + k] + off[k];
     }
+    if (last + 1 >= w->length[i]) return 0;
+    const double *L = w->L + (i * w->T + last + 1) * dd;
     for (int64_t k = 0; k < d; k++) {
         double u = 0;
         for (int64_t l = k; l < d; l++)
-            u += L[l * d + k] * x[l];
+            u += L[l * d + k] * next[l];
         sum += u * u;
     }
     return 0.5 * sum;
@@ -169,15 +181,15 @@ VDI__FN int64_t vdi__swarm_windows(const vdi__swarm *w, int64_t t, vdi__vilds_it
         if (t >= w->length[i]) continue;
         vdi__vilds_item it = vdi__vilds_whole(w->data, w->from + i);
         it.first = VDI__MAX(t - 2, (int64_t)0);
-        it.length = VDI__MIN(t + 2, w->length[i]) - it.first;
+        it.length = VDI__MIN(t + 2 + VDI__SWARM_AHEAD, w->length[i]) - it.first;
         which[count] = i;
         item[count++] = it;
     }
     return count;
 }
 
-/* Two paths of particle p on the window of each trial: m, but bins t-1 and t from the particle, or
- * bin t-1 alone. */
+/* Two paths of particle p on the window of each trial: bins t-1 and t of the particle and then what q
+ * expects; or bin t-1 and what q expects from there. */
 VDI__FN void vdi__swarm_paths(const vdi__swarm *w, int64_t t, int64_t p,
                               const vdi__vilds_item *item, const int64_t *which, int64_t count,
                               int64_t T, double *path) {
@@ -188,8 +200,13 @@ VDI__FN void vdi__swarm_paths(const vdi__swarm *w, int64_t t, int64_t p,
         const int64_t i = which[k % count], first = item[k % count].first;
         double *to = path + k * T * d;
         memcpy(to, w->mean + (i * w->T + first) * d, (size_t)item[k % count].length * bytes);
-        if (t > 0) memcpy(to + (t - 1 - first) * d, w->z + (i * w->P + p) * d, bytes);
-        if (k < count) memcpy(to + (t - first) * d, w->to + (i * w->P + p) * d, bytes);
+        const double *z = w->z + (i * w->P + p) * d, *now = w->to + (i * w->P + p) * d;
+        if (t > 0) memcpy(to + (t - 1 - first) * d, z, bytes);
+        if (k < count) memcpy(to + (t - first) * d, now, bytes);
+        if (k < count)
+            (void)vdi__swarm_ahead(w, i, t, now, to + (t + 1 - first) * d);
+        else if (t > 0)
+            (void)vdi__swarm_ahead(w, i, t - 1, z, to + (t - first) * d);
     }
 }
 
@@ -259,7 +276,7 @@ VDI__FN vdi_status vdi__swarm_weigh(vdi__swarm *w, int64_t i, int64_t t, int64_t
     double *weight = w->weight + first, top = -HUGE_VAL, before = 0, sum = 0, squares = 0;
     for (int64_t k = 0; k < K; k++) {
         const int64_t at = first + k;
-        const double future = vdi__swarm_future(w, i, t, w->to + at * w->d);
+        const double future = vdi__swarm_ahead(w, i, t, w->to + at * w->d, NULL);
         const double more = w->value[at] + future - w->r[at] - w->log_q[at];
         if (more != more || more == HUGE_VAL) {
             return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_log_p",
