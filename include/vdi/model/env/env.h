@@ -13,11 +13,11 @@
  *
  * Actions are in [-1,1] each; an environment scales them itself. Where it takes one of n choices
  * instead (`discrete`), it has n actions, of which the largest is the one that is chosen; its step
- * receives 1 for that one and 0 for the others, and vdi_env_choice tells which it is. An episode is a function of
- * (seed, episode) and the actions alone, so that any of them can be run again, and a run can be
- * resumed: vdi_sacd_catch_up of model/sacd/episode.h plays the same actions once more.
- * vdi_env_reset and vdi_env_step check what comes back: a size out of range or a number that is
- * not finite is a status, and the episode is over.
+ * receives 1 for that one and 0 for the others, and vdi_env_choice tells which it is. An episode
+ * is a function of (seed, episode) and the actions alone, so that any of them can be run again,
+ * and a run can be resumed: vdi_sacd_catch_up of model/sacd/episode.h plays the same actions once
+ * more. vdi_env_reset and vdi_env_step check what comes back: a size out of range or a number that
+ * is not finite is a status, and the episode is over.
  * Memory: none here; a caller's arrays are as long as the environment says. Errors: statuses.
  * Threads: one environment per thread.
  * What it does NOT do: images, mixtures of choices and numbers.
@@ -67,8 +67,9 @@ VDI_API vdi_status vdi_env_check(const vdi_env *env, vdi_error *err);
 /** Begin an episode; obs (observations). Checks the environment first, as vdi_env_check does. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_reset(vdi_env *env, uint64_t seed, uint64_t episode,
                                                float *obs, vdi_error *err);
-/** One step; action (actions) is clipped to [-1,1], or made a choice where they are choices; obs (observations), reward (components).
- *  VDI_ERR_NUMERIC if something is not finite; after any error *end is VDI_ENV_TRUNCATED. */
+/** One step; action (actions) is clipped to [-1,1], or made a choice where they are choices; obs
+ *  (observations), reward (components). VDI_ERR_NUMERIC if something is not finite; after any
+ *  error *end is VDI_ENV_TRUNCATED. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_step(vdi_env *env, const float *action, float *obs,
                                               float *reward, int *end, vdi_error *err);
 /** Which of n choices an action is: the largest of its numbers, the first one of equals. */

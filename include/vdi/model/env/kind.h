@@ -1,7 +1,7 @@
 /* model/env/kind.h - what a built-in environment is made of: a table row, and its state's head
  *
  * A new environment is one file beside this one (pendulum.h is the shortest) that ends in a
- *     static const vdi_env_entry vdi__env_pong = {{"pong", ...}, sizeof(pong), "..."};
+ *     static const vdi_env_entry vdi__env_acrobot = {{"acrobot", ...}, sizeof(acrobot), "..."};
  * and one line in the table of model/env/builtin.h. Its state begins with a vdi__env_head, comes
  * cleared from vdi_env_open, and is a function of (seed, episode) and the actions after each reset.
  */

@@ -14,15 +14,17 @@
  * that follow, and those:
  *     client  HELO  "vdi-env\n", u32 version
  *     server  INFO  "vdi-env\n", u32 version, u32 observations, actions, components, limit, from
- *                   version 2 on u32 flags (1: an action is one of `actions` choices), then names, each ended by a zero byte: of the environment, of every observation,
- *                   action, component
+ *                   version 2 on u32 flags (1: an action is one of `actions` choices), then names,
+ *                   each ended by a zero byte: of the environment, of every observation, action,
+ *                   component
  *     client  RSET  u64 seed, u64 episode
  *     server  OBSV  f32 observation[]
  *     client  STEP  f32 action[]
  *     server  TRAN  u32 end, f32 reward[], f32 observation[]
  *     client  QUIT  (no reply)
  *     server  FAIL  text: instead of any reply
- * A server says version 1 where it can, 2 where it takes choices. Every message but INFO is written by one call and, as a rule, read by one.
+ * A server says version 1 where it can, 2 where it takes choices. Every message but INFO is
+ * written by one call and, as a rule, read by one.
  *
  * Trust: neither side believes the other. A server takes requests of the lengths above and no
  * others; a client checks sizes against the limits of env.h before memory is asked for, names have

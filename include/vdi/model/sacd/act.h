@@ -4,8 +4,9 @@
  *
  * The policy is a squashed Gaussian, a = tanh(u), u = mean + sd eps, log sd clamped to [-20, 2]:
  *     log pi = sum_k log N(u_k; mean_k, sd_k^2) - 2 (log 2 - u_k - softplus(-2 u_k))
- * which is exact for every u; or, where actions are choices, a softmax. An observation that is not finite has no action: it is 0, with a
- * status, since a rectifier may hide a NaN and a controller must not be sent one.
+ * which is exact for every u; or, where actions are choices, a softmax. An observation that is not
+ * finite has no action: it is 0, with a status, since a rectifier may hide a NaN and a controller
+ * must not be sent one.
  */
 #ifndef VDI_MODEL_SACD_ACT_H
 #define VDI_MODEL_SACD_ACT_H

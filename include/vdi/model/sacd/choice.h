@@ -5,9 +5,10 @@
  *     y_i     = r_i + gamma (1-d) sum_a' pi(a'|s') Q_i^{j*(a')}(s',a')
  *     y_{m+1} = gamma (1-d) sum_a' pi(a'|s') (Q_{m+1}^{j*(a')}(s',a') - alpha log pi(a'|s'))
  *     L_pi    = mean sum_a pi(a|s) (alpha log pi(a|s) - min_j sum_i w_i Q_i^j(s,a))
- * with j*(a) the twin whose composite is the smaller one at a. The critics take a choice as n numbers,
- * 1 among zeros, behind the observation: one net for all that asks about actions, at the price of n
- * passes forward for an expectation, where a net with n outputs for each head would need one.
+ * with j*(a) the twin whose composite is the smaller one at a. The critics take a choice as n
+ * numbers, 1 among zeros, behind the observation: one net for all that asks about actions, at the
+ * price of n passes forward for an expectation, where a net with n outputs for each head would
+ * need one.
  */
 #ifndef VDI_MODEL_SACD_CHOICE_H
 #define VDI_MODEL_SACD_CHOICE_H

@@ -12,8 +12,8 @@
  *     vdi_sacd_episode_destroy(episode);
  *
  * Several environments at once, say simulators in processes of their own: an episode for each, told
- * which of how many it is (lane, lanes), and vdi_sacd_step_all instead of vdi_sacd_step. Their steps
- * run side by side, everything else in order, so the same number of them gives the same bits.
+ * which of how many it is (lane, lanes), and vdi_sacd_step_all instead of vdi_sacd_step. Their
+ * steps run side by side, everything else in order, so the same number of them gives the same bits.
  * A game or robot that owns its loop calls vdi_sacd_explore, vdi_sacd_observe, vdi_sacd_due and
  * vdi_sacd_update itself, which is all that vdi_sacd_step does.
  * To go on where a saved run stopped, in the middle of an episode too: save the agent's training
@@ -58,13 +58,13 @@ VDI_API void vdi_sacd_episode_destroy(vdi_sacd_episode *e);
  *  the episode is dropped: running is false. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_step(vdi_sacd *agent, vdi_env *env, vdi_sacd_episode *e,
                                                vdi_sacd_stats *stats, vdi_error *err);
-/** One step of training in each of n environments: actions are drawn in order, the environments step
- *  side by side on the threads of `pool` (NULL: one after the other), then transition by transition
- *  is observed, with an update where one is due. stats (n; may be NULL): [k] is cleared, and written
- *  when there was an update after transition k. env[k] is of episode[k], whose `lane` has to be k
- *  and `lanes` n. Where an environment fails, its error is returned and nothing of that step is
- *  observed: the agent is as before, all episodes are dropped, and a state that is saved then can be
- *  gone on with. */
+/** One step of training in each of n environments: actions are drawn in order, the environments
+ *  step side by side on the threads of `pool` (NULL: one after the other), then transition by
+ *  transition is observed, with an update where one is due. stats (n; may be NULL): [k] is
+ *  cleared, and written when there was an update after transition k. env[k] is of episode[k],
+ *  whose `lane` has to be k and `lanes` n. Where an environment fails, its error is returned and
+ *  nothing of that step is observed: the agent is as before, all episodes are dropped, and a state
+ *  that is saved then can be gone on with. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_step_all(vdi_sacd *agent, int64_t n, vdi_env *env,
                                                    vdi_sacd_episode *const *episode, vdi_pool *pool,
                                                    vdi_sacd_stats *stats, vdi_error *err);
@@ -279,7 +279,7 @@ VDI__FN bool vdi__episode_same(const vdi_env *env, const vdi_transition *past,
            past->end == e->end;
 }
 
-/* The transition that this episode has made `back` steps ago. Transitions of lanes stand in turn. */
+/* The transition that this episode has made `back` steps ago; those of lanes stand in turn. */
 VDI__FN vdi_transition vdi__episode_past(const vdi_sacd *g, const vdi_sacd_episode *e,
                                          int64_t back) {
     const int64_t lanes = vdi__episode_lanes(e);

@@ -29,7 +29,8 @@
 
 /** n candidate actions (n,actions) at an observation: the policy's mean, then samples of the policy
  *  and uniform ones in turn. Of choices: the likeliest, then the others in order, over and over, so
- *  with n the number of choices each of them once. Statuses as of vdi_sacd_act; those of the policy are 0 then. */
+ *  with n the number of choices each of them once. Statuses as of vdi_sacd_act; those of the
+ *  policy are 0 then. */
 VDI_API vdi_status vdi_sacd_candidates(vdi_sacd *agent, const float *obs, vdi_rng *rng, int64_t n,
                                        float *actions);
 /** Values of n actions at one observation: q0, q1 (n,heads) of the twins. VDI_ERR_DATA, and zeros,

@@ -8,13 +8,14 @@
  *     if (vdi_policy_load("agent.safetensors", NULL, &policy, &err) < 0) puts(err.message);
  *     if (vdi_policy_save_c("pilot.h", policy, "pilot", &err) < 0) puts(err.message);
  *
- * A saved agent holds everything, the replay buffer too: what is loaded goes on learning to the bit.
- * The file is safetensors, which PyTorch, JAX and NumPy users open with what they have. A policy is
- * these tensors of it, float32 unless the description says otherwise:
- *     policy.L.weight   (in,out), row-major      layer L = 0, 1, ...: h' = max(h W + b, 0), the last
- *     policy.L.bias     (out)                    one without the maximum
+ * A saved agent holds everything, the replay buffer too: what is loaded goes on learning to the
+ * bit. The file is safetensors, which PyTorch, JAX and NumPy users open with what they have. A
+ * policy is these tensors of it, float32 unless the description says otherwise:
+ *     policy.L.weight   (in,out), row-major      layer L = 0, 1, ...: h' = max(h W + b, 0),
+ *     policy.L.bias     (out)                    the last one without the maximum
  *     observations      (3 n + 1) float64        only with `normalise`: n means, n sums of squares,
- *                                                n values of 1/sd; h0 = clip((o - mean)/sd, -10, 10)
+ *                                                n values of 1/sd, how many there were;
+ *                                                h0 = clip((o - mean)/sd, -10, 10)
  * Of the last layer's outputs the first half are means, a = tanh(mean), and the second half log sd;
  * if discrete (in the metadata), they are the logits of the choices.
  * vdi_policy_write_c writes a header for programs that do not want vdi at all: arrays, a function
@@ -23,8 +24,8 @@
  * machine, from what the policy said for four observations where it was written.
  * Memory: a save some bytes of malloc; a load an agent or policy. Errors:
  * statuses. A save that fails leaves a partial file: write beside and rename where that matters.
- * Threads: those of the agent. What it does NOT do: write a policy of float64 as anything but float.
- * Compiled where both VDI_SACD_IMPLEMENTATION and VDI_IO_IMPLEMENTATION are defined.
+ * Threads: those of the agent. What it does NOT do: write a policy of float64 as anything but
+ * float. Compiled where both VDI_SACD_IMPLEMENTATION and VDI_IO_IMPLEMENTATION are defined.
  */
 #ifndef VDI_MODEL_SACD_FILE_H
 #define VDI_MODEL_SACD_FILE_H

@@ -37,8 +37,8 @@
  * update; the bits do not depend on it. One agent per thread; model/sacd/policy.h is a policy that
  * acts elsewhere.
  * Randomness: functions of (seed, what for, how many before), so a saved state goes on to the bit.
- * What it does NOT do: images, recurrent policies, mixtures of choices and numbers, normalisation of
- * rewards.
+ * What it does NOT do: images, recurrent policies, mixtures of choices and numbers, normalisation
+ * of rewards.
  */
 #ifndef VDI_MODEL_SACD_SACD_H
 #define VDI_MODEL_SACD_SACD_H
@@ -127,8 +127,8 @@ VDI_API vdi_critic *vdi_sacd_critic(vdi_sacd *agent);
 VDI_API vdi_replay *vdi_sacd_replay(vdi_sacd *agent);
 
 /** An action in [-1,1] for an observation: tanh of the mean, or a sample; if discrete the likeliest
- *  choice, or a sample, as 1 among zeros. No allocation; uses memory of the agent. VDI_ERR_DATA if the observation, VDI_ERR_NUMERIC if the net's answer is
- *  not finite: the action is 0 then. */
+ *  choice, or a sample, as 1 among zeros. No allocation; uses memory of the agent. VDI_ERR_DATA if
+ *  the observation, VDI_ERR_NUMERIC if the net's answer is not finite: the action is 0 then. */
 VDI_API vdi_status vdi_sacd_act(vdi_sacd *agent, const float *obs, bool deterministic,
                                 float *action);
 /** n actions at once, arrays of the agent's dtype: obs (n,observations); mean action tanh(mean)
@@ -258,8 +258,8 @@ typedef struct vdi__sacd_form {
 } vdi__sacd_form;
 
 /* Running moments of observations, Welford's; `data` holds (observations) means, then sums of
-   squares about them, then 1 / deviation, and last how many there were. NULL: observations are taken
-   as they are. */
+   squares about them, then 1 / deviation, and last how many there were. NULL: observations are
+   taken as they are. */
 typedef struct vdi__norm {
     size_t n;
     double *data;

@@ -18,8 +18,8 @@
  * Values are those of the sampling policy: to compare them with returns, sample.
  * After a time-out nobody has seen what would have come. Where the environment can (`goes_on`, or
  * its limit was not its own), it is played on until what is left counts for less than a twentieth;
- * else returns go on with the value itself, and the check leaves out the steps whose return it makes
- * up by more than that: they would agree with themselves.
+ * else returns go on with the value itself, and the check leaves out the steps whose return it
+ * makes up by more than that: they would agree with themselves.
  * Memory: a trace is taken at create; the check is a struct. Threads: those of the agent.
  */
 #ifndef VDI_MODEL_SACD_TRACE_H
