@@ -128,8 +128,8 @@ const spikes_method *spikes_method_of(const spikes_infer_options *want);
 /* spikes_report.c: report.html, `shown` neurons drawn; truth: counts or NULL. */
 bool spikes_report(const run *r, inference *q, rows_in *truth, int64_t shown, const char *method);
 
-/* spikes_infer.c: the report, and quality.csv, of a run that has left spikes.npy, probability.npy and
- * denoised.npy for these traces */
+/* spikes_infer.c: the report, and quality.csv, of a run that has left spikes.npy, probability.npy
+ * and denoised.npy for these traces */
 bool spikes_report_run(run *r, const recording *in, const char *method);
 
 #endif

@@ -286,8 +286,8 @@ static void schedule_make(const run *r, const spikes_fit_options *want, const tu
     if (u->label) train->estimator = VDI_DEEPSPIKE_SUPERVISED;
 }
 
-/* Without labels first the cells' parameters alone, through samples of the network as it is: a wrong
- * theta would teach it wrong spikes. */
+/* Without labels first the cells' parameters alone, through samples of the network as it is: a
+ * wrong theta would teach it wrong spikes. */
 static int tune(run *r, const spikes_fit_options *want, vdi_calcium_model model, tuning *u,
                 double *trace, int64_t *rows, const vdi_deepspike_train *train) {
     pair both = {0};

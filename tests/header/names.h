@@ -61,6 +61,14 @@ extern float *trace, *calcium, *spikes;
 extern int64_t frames, spikes;
 extern double fps, *estimate, *times;
 #endif
+#ifdef EXAMPLE_model_pretrained_quality
+extern int64_t frames;
+extern float *trace;
+#endif
+#ifdef EXAMPLE_model_pretrained_stream
+extern const vdi_pretrained *net;
+extern double *first, frame;
+#endif
 #ifdef EXAMPLE_model_pretrained
 extern const vdi_pretrained_weights vdi_pretrained_shipped;
 extern int64_t frames;

@@ -1,10 +1,10 @@
 /* model/pretrained/infer.h - the pretrained network over a trace: folded weights, members, frames
  *
  * Declared in pretrained.h. A member's scales and shifts are constants for one trace, so that W_l
- * diag(1 + g) and the bias d are made once. Each end of a segment is held on for VDI__PRE_PAD samples.
- * Long segments are read in windows that overlap by what an output sees, so that memory does not grow
- * with them by more than the trace itself, and layers stay in the cache; an output is the same chain of
- * sums in any window.
+ * diag(1 + g) and the bias d are made once. Each end of a segment is held on for VDI__PRE_PAD
+ * samples. Long segments are read in windows that overlap by what an output sees, so that memory
+ * grows by the trace alone, and layers stay in the cache; an output is the same chain of sums in
+ * any window.
  */
 #ifndef VDI_MODEL_PRETRAINED_INFER_H
 #define VDI_MODEL_PRETRAINED_INFER_H

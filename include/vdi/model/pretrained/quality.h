@@ -13,8 +13,8 @@
  * beyond that limit. Limits were set on simulated cells, of which few are flagged; they say that a
  * trace is worth a look, not that it is bad.
  *
- * What it does NOT do: tell whether the frame rate is right; decay times of indicators span a factor
- * of 50, so `decay` is for the eye and for the median of a recording.
+ * What it does NOT do: tell whether the frame rate is right; decay times of indicators span a
+ * factor of 50, so `decay` is for the eye and for the median of a recording.
  * Memory: that of vdi_pretrained_prepare. Errors: its own. Threads: pure.
  */
 #ifndef VDI_MODEL_PRETRAINED_QUALITY_H
@@ -255,7 +255,7 @@ VDI__FN int64_t vdi__quality_welch(const float *x, int64_t samples, int bits, do
     return windows;
 }
 
-/* What is usual around bin k: the median of bins on both sides that are not part of a line there. */
+/* What is usual around bin k: the median of bins on both sides that are not part of a line. */
 VDI__FN double vdi__quality_background(const double *power, int k, int end) {
     float around[VDI__QUALITY_FFT];
     const int reach = VDI__MAX(8, k / 2);

@@ -2,7 +2,7 @@
  *
  * Do this:
  *     vdi_pretrained_stream *s;
- *     if (vdi_pretrained_stream_create(net, 30.0, first, 1800, NULL, &s, &err) < 0)
+ *     if (vdi_pretrained_stream_create(net, 30.0, VDI_F64, 1800, first, NULL, &s, &err) < 0)
  *         puts(err.message);                           the first minute says what indicator this is
  *     for (;;) {
  *         double spikes;
@@ -16,8 +16,8 @@
  * before it. Spikes are those of vdi_pretrained_infer up to these differences (a test holds the
  * correlations to 0.02), some two seconds late: what the network sees of the future.
  *
- * What it does NOT do: artefacts of single frames stay in; gaps are not cut out; with a shorter view
- * of the future it would have to be trained anew.
+ * What it does NOT do: artefacts of single frames stay in; gaps are not cut out; with a shorter
+ * view of the future it would have to be trained anew.
  * Memory: create allocates, about 0.7 MB for the shipped weights; push does not. Time: some
  * microseconds a frame on average; four steps of 30 Hz are done in every fourth. Errors: create, as
  * vdi_pretrained_infer. Threads: one stream, one thread.
