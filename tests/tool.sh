@@ -474,7 +474,7 @@ struck 'sacd train' whole-sacd 'agent.safetensors log.csv curve.svg' "$@"
 set -- spikes infer many/traces.npy --fps 60 --samples 2
 exits 0 'many traces' "$vdi" spikes simulate --cells 40 --traces 5 --frames 2000 --out many --quiet
 whole whole-infer "$@"
-struck 'spikes infer' whole-infer 'spikes.npy probability.npy deviation.npy samples.npy params.csv report.html' "$@"
+struck 'spikes infer' whole-infer 'spikes.npy probability.npy deviation.npy samples.npy params.csv quality.csv report.html' "$@"
 set -- spikes infer many/traces.npy --fps 60 --method oasis-ar2
 whole whole-oasis "$@"
 struck 'spikes infer by OASIS' whole-oasis 'spikes.npy denoised.npy params.csv' "$@"
