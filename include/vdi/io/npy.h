@@ -33,11 +33,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_npy_write(vdi_writer *w, vdi_tensor t, vdi_
 
 /** What stands before the data, for those who read or write an array in parts. */
 typedef struct vdi_npy_header {
-    vdi_dtype dtype; /**< of the elements, as vdi_npy_read has them */
-    int ndim;
-    int64_t shape[VDI_MAX_DIMS];
-    bool fortran; /**< the first axis is the one whose elements lie side by side */
-    bool plain;   /**< the data are elements of `dtype` as this machine stores them; if not, they
+    vdi_dtype dtype;             /**< of the elements, as vdi_npy_read has them */
+    int ndim;                    /**< axes */
+    int64_t shape[VDI_MAX_DIMS]; /**< the extent of each */
+    bool fortran;                /**< the first axis is the one whose elements lie side by side */
+    bool plain; /**< the data are elements of `dtype` as this machine stores them; if not, they
                        have to go through vdi_npy_read */
 } vdi_npy_header;
 /** The header alone: the stream then stands at the first element. */

@@ -22,7 +22,7 @@
 
 /** A filter: read what is public after each call. */
 typedef struct vdi_lds_filter {
-    const vdi_lds *lds;
+    const vdi_lds *lds;    /**< the model; it has to outlive the filter */
     int64_t t;             /**< bins predicted so far; the bin at hand is t - 1 */
     double *mean;          /**< (d): of the latents, given all that was taken in */
     double *cov;           /**< (d,d) */
