@@ -29,7 +29,7 @@ typedef struct vdi_lds_tie {
 
 /** Of a model. The arrays are the caller's, and have to last as long as the model. */
 typedef struct vdi_lds_ties {
-    vdi_lds_tie A, B, C, D;
+    vdi_lds_tie A, B, C, D; /**< of each of these parameters */
 } vdi_lds_ties;
 
 #endif /* VDI_MODEL_LDS_TIES_H */
