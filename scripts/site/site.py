@@ -277,7 +277,7 @@ for path, (title, body) in sorted(pages.items()):
     menu = "".join('<a href="%s"%s>%s</a>' % (up + p, ' aria-current="page"' if p == path else "", t) for p, t in MENU)
     document = ('<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
                 '<meta name="color-scheme" content="light dark"><title>%s</title><link rel="stylesheet" href="%ssite.css"></head><body>'
-                '<header><nav>%s</nav><form role="search"><input id="search" type="search" placeholder="search" aria-label="search" '
+                '<header><nav>%s</nav><form role="search"><label for="search">search</label> <input id="search" type="search" '
                 'autocomplete="off"><div id="found" hidden></div></form></header><main>%s</main><footer>vdi %s</footer>'
                 '<script>const up = "%s";</script><script src="%ssearch.js"></script></body></html>'
                 % (html.escape(title if title == "vdi" else "%s - vdi" % title), up, menu, body, api["version"], up, up))
