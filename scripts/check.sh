@@ -371,7 +371,8 @@ step_asantool() {
     run gcc $san $objects -o "$dir/vdi" -lm -lpthread
     # the leaks of a process that ends are none, and where ptrace is refused they cannot be looked for
     ASAN_OPTIONS=detect_leaks=0:log_path=$PWD/$dir/report UBSAN_OPTIONS=print_stacktrace=1:log_path=$PWD/$dir/report
-    export ASAN_OPTIONS UBSAN_OPTIONS
+    VDI_TEST_SANITIZED=1
+    export ASAN_OPTIONS UBSAN_OPTIONS VDI_TEST_SANITIZED
     sh tests/tool.sh "$dir/vdi" > "$dir/out" 2>&1
     rc=$?
     cat "$dir/out"

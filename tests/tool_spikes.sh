@@ -81,8 +81,8 @@ exits 0 'some traces' "$vdi" spikes simulate --cells 100 --traces 5 --frames 300
 "$vdi" spikes infer some/traces.npy --fps 60 --out kept --quiet >out.txt 2>err.txt &
 pid=$!
 n=0
-while [ ! -s kept/denoised.npy ] && [ $n -lt 100 ] && kill -0 $pid 2>/dev/null; do sleep 0.1; n=$((n + 1)); done
-sleep 0.5
+# until a row is there, however slow the machine
+while [ "$(cat kept/spikes.npy 2>/dev/null | wc -c)" -le 24128 ] && [ $n -lt 600 ] && kill -0 $pid 2>/dev/null; do sleep 0.1; n=$((n + 1)); done
 kill -INT $pid
 wait $pid
 [ $? -eq 130 ]
@@ -93,7 +93,8 @@ done_rows=$(sed 's/.*"neurons": //;s/,.*//' out.txt)
 ok "whole rows are kept: $done_rows of 500" $?
 [ "$(wc -c <kept/spikes.npy)" -eq $((128 + 24000 * done_rows)) ]
 ok 'and nothing else' $?
-if (ulimit -v 40000 && "$vdi" --version) >/dev/null 2>&1; then
+# a sanitizer needs more address space than any machine has
+if [ -z "${VDI_TEST_SANITIZED:-}" ] && (ulimit -v 40000 && "$vdi" --version) >/dev/null 2>&1; then
     (ulimit -v 40000 && "$vdi" spikes infer some/traces.npy --fps 60 --method oasis --out flat --quiet) >out.txt 2>err.txt
     ok "500 traces in 40 MB: $(cat err.txt)" $?
 fi
