@@ -205,6 +205,14 @@ matrix-%:
 
 include scripts/package.mk
 
+# Both take an hour of a quiet core, and run one thing after the other, so that they can go on beside other work.
+.PHONY: coverage mutants
+coverage: ## lines and branches of include/vdi that the tests run, by file
+	@B="$(B)" sh scripts/coverage.sh
+
+mutants: $(B)/tool/page.h ## do the tests notice 200 small changes of the code? (goes on where it was stopped)
+	@B="$(B)" sh scripts/mutants.sh
+
 # ---- papers -------------------------------------------------------------------------------------------------------------
 
 .PHONY: docs clean
