@@ -4471,7 +4471,7 @@ typedef struct vdi_lds_tie {
 
 /** Of a model. The arrays are the caller's, and have to last as long as the model. */
 typedef struct vdi_lds_ties {
-    vdi_lds_tie A, B, C, D;
+    vdi_lds_tie A, B, C, D; /**< of each of these parameters */
 } vdi_lds_ties;
 
 #endif /* VDI_MODEL_LDS_TIES_H */
@@ -4706,7 +4706,7 @@ VDI_API int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data);
 
 /** A filter: read what is public after each call. */
 typedef struct vdi_lds_filter {
-    const vdi_lds *lds;
+    const vdi_lds *lds;    /**< the model; it has to outlive the filter */
     int64_t t;             /**< bins predicted so far; the bin at hand is t - 1 */
     double *mean;          /**< (d): of the latents, given all that was taken in */
     double *cov;           /**< (d,d) */
@@ -5562,8 +5562,9 @@ VDI_API bool vdi_vilds_obs_counts(int kind);
  * leave-one-out prediction needs no training of its own. Networks run in desc.dtype, the algebra
  * over time always in float64. The equations: docs/guide/vilds.md.
  * What it does NOT do: second-order optimisation of the networks, inputs that are missing.
- * Memory: create and data_create allocate; the first step and the first call of each kind grow the
- * tape and the arena, later ones of the same shape allocate nothing. Errors: statuses; a step that
+ * Memory: create and data_create allocate; the first step and the first call of each kind (a score,
+ * an inference, a prediction) grow the tape and the arena to what their shapes need, later ones of
+ * the same shapes allocate nothing. Errors: statuses; a step that
  * would leave the finite numbers is undone and shortened. Threads: one model per thread.
  */
 #ifndef VDI_MODEL_VILDS_VILDS_H
@@ -6094,7 +6095,10 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_fit_natural(vdi_vilds *m, vdi_vilds_d
  * (`rest`, or after vdi_vilds_fit_natural) it begins at mean 0, finds the mode by Newton's method,
  * and goes on from Laplace's posterior there.
  * The importance-weighted bound is log 1/K sum_k p(y, z_k) / q(z_k), z_k ~ q (Burda et al. 2016): it
- * rises to log p(y) with K, and its work space does not grow with K. That of `samples` does.
+ * rises to log p(y) with K, and its work space does not grow with K.
+ * Trials are worked on in blocks of some 8000 bins; a longer trial goes through the networks in
+ * strips, and its samples some at a time, so that only its observations and its posterior (some 30
+ * d d numbers a bin) are there as a whole.
  * Memory: the first call of each kind grows the tape and the arena, later ones of the same shape
  * allocate nothing. Errors: statuses. Threads: one model per thread.
  */
@@ -6158,13 +6162,14 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_score(vdi_vilds *m, vdi_vilds_data *d
  * Sequential Monte Carlo twisted by q = N(m, J^{-1}) (Guarniero, Johansen and Lee 2017). Particles
  * move by q(z_t | z_{t-1}), towards
  *
- *     gamma_t(z_1..z_t) = p(y, z_1..z_t, m_{t+1}..m_T) / q(m_{t+1}..m_T | z_t)
+ *     gamma_t(z_1..z_t) = p(y, z_1..z_t, x_{t+1}..x_T) / q(x_{t+1}..x_T | z_t)
  *
- * so that a particle knows of what is still to come as much as q does: were q the posterior, all
- * weights would be equal. gamma_T is p(y, z), so the estimate of p(y) is unbiased whatever q is.
- * The weight of a step is a difference of two log joints that differ in bin t alone. As log p(y, z)
- * factors over neighbouring bins they are taken on the window t-2 .. t+1 of the trial; what a log
- * joint says of the window's first bin cancels.
+ * with x the path on which q expects z_t to go on, for eight bins, and m behind them. So a particle
+ * knows of what is still to come as much as q does: were q the posterior, all weights would be equal.
+ * gamma_T is p(y, z), so the estimate of p(y) is unbiased whatever q is.
+ * The weight of a step is a difference of two log joints whose paths differ from bin t on, and not
+ * far. As log p(y, z) factors over neighbouring bins they are taken on a window of the trial; what a
+ * log joint says of the window's first bin cancels.
  * `runs` independent filters give the mean and its standard error; within each, particles are
  * resampled (systematically) when their effective number is below half.
  * What it does NOT do: log joints that reach further than to the next bin, or that depend on how
@@ -7719,8 +7724,8 @@ VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, 
  * beyond that limit. Limits were set on simulated cells, of which few are flagged; they say that a
  * trace is worth a look, not that it is bad.
  *
- * What it does NOT do: tell whether the frame rate is right; decay times of indicators span a factor
- * of 50, so `decay` is for the eye and for the median of a recording.
+ * What it does NOT do: tell whether the frame rate is right; decay times of indicators span a
+ * factor of 50, so `decay` is for the eye and for the median of a recording.
  * Memory: that of vdi_pretrained_prepare. Errors: its own. Threads: pure.
  */
 #ifndef VDI_MODEL_PRETRAINED_QUALITY_H
@@ -7808,10 +7813,10 @@ VDI_API vdi_pretrained_vars vdi_pretrained_apply(vdi_tape *t, const vdi_pretrain
 /* model/pretrained/infer.h - the pretrained network over a trace: folded weights, members, frames
  *
  * Declared in pretrained.h. A member's scales and shifts are constants for one trace, so that W_l
- * diag(1 + g) and the bias d are made once. Each end of a segment is held on for VDI__PRE_PAD samples.
- * Long segments are read in windows that overlap by what an output sees, so that memory does not grow
- * with them by more than the trace itself, and layers stay in the cache; an output is the same chain of
- * sums in any window.
+ * diag(1 + g) and the bias d are made once. Each end of a segment is held on for VDI__PRE_PAD
+ * samples. Long segments are read in windows that overlap by what an output sees, so that memory
+ * grows by the trace alone, and layers stay in the cache; an output is the same chain of sums in
+ * any window.
  */
 #ifndef VDI_MODEL_PRETRAINED_INFER_H
 #define VDI_MODEL_PRETRAINED_INFER_H
@@ -7824,7 +7829,7 @@ VDI_API vdi_pretrained_vars vdi_pretrained_apply(vdi_tape *t, const vdi_pretrain
  *
  * Do this:
  *     vdi_pretrained_stream *s;
- *     if (vdi_pretrained_stream_create(net, 30.0, first, 1800, NULL, &s, &err) < 0)
+ *     if (vdi_pretrained_stream_create(net, 30.0, VDI_F64, 1800, first, NULL, &s, &err) < 0)
  *         puts(err.message);                           the first minute says what indicator this is
  *     for (;;) {
  *         double spikes;
@@ -7838,8 +7843,8 @@ VDI_API vdi_pretrained_vars vdi_pretrained_apply(vdi_tape *t, const vdi_pretrain
  * before it. Spikes are those of vdi_pretrained_infer up to these differences (a test holds the
  * correlations to 0.02), some two seconds late: what the network sees of the future.
  *
- * What it does NOT do: artefacts of single frames stay in; gaps are not cut out; with a shorter view
- * of the future it would have to be trained anew.
+ * What it does NOT do: artefacts of single frames stay in; gaps are not cut out; with a shorter
+ * view of the future it would have to be trained anew.
  * Memory: create allocates, about 0.7 MB for the shipped weights; push does not. Time: some
  * microseconds a frame on average; four steps of 30 Hz are done in every fourth. Errors: create, as
  * vdi_pretrained_infer. Threads: one stream, one thread.
@@ -7883,11 +7888,11 @@ VDI_API bool vdi_pretrained_stream_push(vdi_pretrained_stream *s, double frame, 
  *
  * Actions are in [-1,1] each; an environment scales them itself. Where it takes one of n choices
  * instead (`discrete`), it has n actions, of which the largest is the one that is chosen; its step
- * receives 1 for that one and 0 for the others, and vdi_env_choice tells which it is. An episode is a function of
- * (seed, episode) and the actions alone, so that any of them can be run again, and a run can be
- * resumed: vdi_sacd_catch_up of model/sacd/episode.h plays the same actions once more.
- * vdi_env_reset and vdi_env_step check what comes back: a size out of range or a number that is
- * not finite is a status, and the episode is over.
+ * receives 1 for that one and 0 for the others, and vdi_env_choice tells which it is. An episode
+ * is a function of (seed, episode) and the actions alone, so that any of them can be run again,
+ * and a run can be resumed: vdi_sacd_catch_up of model/sacd/episode.h plays the same actions once
+ * more. vdi_env_reset and vdi_env_step check what comes back: a size out of range or a number that
+ * is not finite is a status, and the episode is over.
  * Memory: none here; a caller's arrays are as long as the environment says. Errors: statuses.
  * Threads: one environment per thread.
  * What it does NOT do: images, mixtures of choices and numbers.
@@ -7935,8 +7940,9 @@ VDI_API vdi_status vdi_env_check(const vdi_env *env, vdi_error *err);
 /** Begin an episode; obs (observations). Checks the environment first, as vdi_env_check does. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_reset(vdi_env *env, uint64_t seed, uint64_t episode,
                                                float *obs, vdi_error *err);
-/** One step; action (actions) is clipped to [-1,1], or made a choice where they are choices; obs (observations), reward (components).
- *  VDI_ERR_NUMERIC if something is not finite; after any error *end is VDI_ENV_TRUNCATED. */
+/** One step; action (actions) is clipped to [-1,1], or made a choice where they are choices; obs
+ *  (observations), reward (components). VDI_ERR_NUMERIC if something is not finite; after any
+ *  error *end is VDI_ENV_TRUNCATED. */
 VDI_API VDI_NODISCARD vdi_status vdi_env_step(vdi_env *env, const float *action, float *obs,
                                               float *reward, int *end, vdi_error *err);
 /** Which of n choices an action is: the largest of its numbers, the first one of equals. */
@@ -7957,7 +7963,7 @@ VDI_API vdi_rng vdi_env_rng(uint64_t seed, uint64_t episode);
 /* model/env/kind.h - what a built-in environment is made of: a table row, and its state's head
  *
  * A new environment is one file beside this one (pendulum.h is the shortest) that ends in a
- *     static const vdi_env_entry vdi__env_pong = {{"pong", ...}, sizeof(pong), "..."};
+ *     static const vdi_env_entry vdi__env_acrobot = {{"acrobot", ...}, sizeof(acrobot), "..."};
  * and one line in the table of model/env/builtin.h. Its state begins with a vdi__env_head, comes
  * cleared from vdi_env_open, and is a function of (seed, episode) and the actions after each reset.
  */
@@ -8141,15 +8147,17 @@ VDI_API vdi_status vdi_env_navigate(vdi_env *env);
  * that follow, and those:
  *     client  HELO  "vdi-env\n", u32 version
  *     server  INFO  "vdi-env\n", u32 version, u32 observations, actions, components, limit, from
- *                   version 2 on u32 flags (1: an action is one of `actions` choices), then names, each ended by a zero byte: of the environment, of every observation,
- *                   action, component
+ *                   version 2 on u32 flags (1: an action is one of `actions` choices), then names,
+ *                   each ended by a zero byte: of the environment, of every observation, action,
+ *                   component
  *     client  RSET  u64 seed, u64 episode
  *     server  OBSV  f32 observation[]
  *     client  STEP  f32 action[]
  *     server  TRAN  u32 end, f32 reward[], f32 observation[]
  *     client  QUIT  (no reply)
  *     server  FAIL  text: instead of any reply
- * A server says version 1 where it can, 2 where it takes choices. Every message but INFO is written by one call and, as a rule, read by one.
+ * A server says version 1 where it can, 2 where it takes choices. Every message but INFO is
+ * written by one call and, as a rule, read by one.
  *
  * Trust: neither side believes the other. A server takes requests of the lengths above and no
  * others; a client checks sizes against the limits of env.h before memory is asked for, names have
@@ -8532,8 +8540,8 @@ VDI_API void vdi_critic_minimum(vdi_dtype dtype, vdi_critic_rule rule, int64_t n
  * update; the bits do not depend on it. One agent per thread; model/sacd/policy.h is a policy that
  * acts elsewhere.
  * Randomness: functions of (seed, what for, how many before), so a saved state goes on to the bit.
- * What it does NOT do: images, recurrent policies, mixtures of choices and numbers, normalisation of
- * rewards.
+ * What it does NOT do: images, recurrent policies, mixtures of choices and numbers, normalisation
+ * of rewards.
  */
 #ifndef VDI_MODEL_SACD_SACD_H
 #define VDI_MODEL_SACD_SACD_H
@@ -8619,8 +8627,8 @@ VDI_API vdi_critic *vdi_sacd_critic(vdi_sacd *agent);
 VDI_API vdi_replay *vdi_sacd_replay(vdi_sacd *agent);
 
 /** An action in [-1,1] for an observation: tanh of the mean, or a sample; if discrete the likeliest
- *  choice, or a sample, as 1 among zeros. No allocation; uses memory of the agent. VDI_ERR_DATA if the observation, VDI_ERR_NUMERIC if the net's answer is
- *  not finite: the action is 0 then. */
+ *  choice, or a sample, as 1 among zeros. No allocation; uses memory of the agent. VDI_ERR_DATA if
+ *  the observation, VDI_ERR_NUMERIC if the net's answer is not finite: the action is 0 then. */
 VDI_API vdi_status vdi_sacd_act(vdi_sacd *agent, const float *obs, bool deterministic,
                                 float *action);
 /** n actions at once, arrays of the agent's dtype: obs (n,observations); mean action tanh(mean)
@@ -8754,8 +8762,9 @@ VDI_API vdi_status vdi_policy_act(vdi_policy *p, const float *obs, vdi_rng *rng,
  *
  * The policy is a squashed Gaussian, a = tanh(u), u = mean + sd eps, log sd clamped to [-20, 2]:
  *     log pi = sum_k log N(u_k; mean_k, sd_k^2) - 2 (log 2 - u_k - softplus(-2 u_k))
- * which is exact for every u; or, where actions are choices, a softmax. An observation that is not finite has no action: it is 0, with a
- * status, since a rectifier may hide a NaN and a controller must not be sent one.
+ * which is exact for every u; or, where actions are choices, a softmax. An observation that is not
+ * finite has no action: it is 0, with a status, since a rectifier may hide a NaN and a controller
+ * must not be sent one.
  */
 #ifndef VDI_MODEL_SACD_ACT_H
 #define VDI_MODEL_SACD_ACT_H
@@ -8787,9 +8796,10 @@ VDI_API vdi_status vdi_policy_act(vdi_policy *p, const float *obs, vdi_rng *rng,
  *     y_i     = r_i + gamma (1-d) sum_a' pi(a'|s') Q_i^{j*(a')}(s',a')
  *     y_{m+1} = gamma (1-d) sum_a' pi(a'|s') (Q_{m+1}^{j*(a')}(s',a') - alpha log pi(a'|s'))
  *     L_pi    = mean sum_a pi(a|s) (alpha log pi(a|s) - min_j sum_i w_i Q_i^j(s,a))
- * with j*(a) the twin whose composite is the smaller one at a. The critics take a choice as n numbers,
- * 1 among zeros, behind the observation: one net for all that asks about actions, at the price of n
- * passes forward for an expectation, where a net with n outputs for each head would need one.
+ * with j*(a) the twin whose composite is the smaller one at a. The critics take a choice as n
+ * numbers, 1 among zeros, behind the observation: one net for all that asks about actions, at the
+ * price of n passes forward for an expectation, where a net with n outputs for each head would
+ * need one.
  */
 #ifndef VDI_MODEL_SACD_CHOICE_H
 #define VDI_MODEL_SACD_CHOICE_H
@@ -8812,8 +8822,8 @@ VDI_API vdi_status vdi_policy_act(vdi_policy *p, const float *obs, vdi_rng *rng,
  *     vdi_sacd_episode_destroy(episode);
  *
  * Several environments at once, say simulators in processes of their own: an episode for each, told
- * which of how many it is (lane, lanes), and vdi_sacd_step_all instead of vdi_sacd_step. Their steps
- * run side by side, everything else in order, so the same number of them gives the same bits.
+ * which of how many it is (lane, lanes), and vdi_sacd_step_all instead of vdi_sacd_step. Their
+ * steps run side by side, everything else in order, so the same number of them gives the same bits.
  * A game or robot that owns its loop calls vdi_sacd_explore, vdi_sacd_observe, vdi_sacd_due and
  * vdi_sacd_update itself, which is all that vdi_sacd_step does.
  * To go on where a saved run stopped, in the middle of an episode too: save the agent's training
@@ -8857,13 +8867,13 @@ VDI_API void vdi_sacd_episode_destroy(vdi_sacd_episode *e);
  *  the episode is dropped: running is false. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_step(vdi_sacd *agent, vdi_env *env, vdi_sacd_episode *e,
                                                vdi_sacd_stats *stats, vdi_error *err);
-/** One step of training in each of n environments: actions are drawn in order, the environments step
- *  side by side on the threads of `pool` (NULL: one after the other), then transition by transition
- *  is observed, with an update where one is due. stats (n; may be NULL): [k] is cleared, and written
- *  when there was an update after transition k. env[k] is of episode[k], whose `lane` has to be k
- *  and `lanes` n. Where an environment fails, its error is returned and nothing of that step is
- *  observed: the agent is as before, all episodes are dropped, and a state that is saved then can be
- *  gone on with. */
+/** One step of training in each of n environments: actions are drawn in order, the environments
+ *  step side by side on the threads of `pool` (NULL: one after the other), then transition by
+ *  transition is observed, with an update where one is due. stats (n; may be NULL): [k] is
+ *  cleared, and written when there was an update after transition k. env[k] is of episode[k],
+ *  whose `lane` has to be k and `lanes` n. Where an environment fails, its error is returned and
+ *  nothing of that step is observed: the agent is as before, all episodes are dropped, and a state
+ *  that is saved then can be gone on with. */
 VDI_API VDI_NODISCARD vdi_status vdi_sacd_step_all(vdi_sacd *agent, int64_t n, vdi_env *env,
                                                    vdi_sacd_episode *const *episode, vdi_pool *pool,
                                                    vdi_sacd_stats *stats, vdi_error *err);
@@ -8904,8 +8914,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_sacd_play(vdi_sacd *agent, vdi_env *env, ui
  * Values are those of the sampling policy: to compare them with returns, sample.
  * After a time-out nobody has seen what would have come. Where the environment can (`goes_on`, or
  * its limit was not its own), it is played on until what is left counts for less than a twentieth;
- * else returns go on with the value itself, and the check leaves out the steps whose return it makes
- * up by more than that: they would agree with themselves.
+ * else returns go on with the value itself, and the check leaves out the steps whose return it
+ * makes up by more than that: they would agree with themselves.
  * Memory: a trace is taken at create; the check is a struct. Threads: those of the agent.
  */
 #ifndef VDI_MODEL_SACD_TRACE_H
@@ -9006,7 +9016,8 @@ VDI_API vdi_value_error vdi_value_check_head(const vdi_value_check *check, int64
 
 /** n candidate actions (n,actions) at an observation: the policy's mean, then samples of the policy
  *  and uniform ones in turn. Of choices: the likeliest, then the others in order, over and over, so
- *  with n the number of choices each of them once. Statuses as of vdi_sacd_act; those of the policy are 0 then. */
+ *  with n the number of choices each of them once. Statuses as of vdi_sacd_act; those of the
+ *  policy are 0 then. */
 VDI_API vdi_status vdi_sacd_candidates(vdi_sacd *agent, const float *obs, vdi_rng *rng, int64_t n,
                                        float *actions);
 /** Values of n actions at one observation: q0, q1 (n,heads) of the twins. VDI_ERR_DATA, and zeros,
@@ -9345,11 +9356,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_npy_write(vdi_writer *w, vdi_tensor t, vdi_
 
 /** What stands before the data, for those who read or write an array in parts. */
 typedef struct vdi_npy_header {
-    vdi_dtype dtype; /**< of the elements, as vdi_npy_read has them */
-    int ndim;
-    int64_t shape[VDI_MAX_DIMS];
-    bool fortran; /**< the first axis is the one whose elements lie side by side */
-    bool plain;   /**< the data are elements of `dtype` as this machine stores them; if not, they
+    vdi_dtype dtype;             /**< of the elements, as vdi_npy_read has them */
+    int ndim;                    /**< axes */
+    int64_t shape[VDI_MAX_DIMS]; /**< the extent of each */
+    bool fortran;                /**< the first axis is the one whose elements lie side by side */
+    bool plain; /**< the data are elements of `dtype` as this machine stores them; if not, they
                        have to go through vdi_npy_read */
 } vdi_npy_header;
 /** The header alone: the stream then stands at the first element. */
@@ -10239,13 +10250,14 @@ VDI_API vdi_status vdi_page_end(vdi_page *p, vdi_error *err);
  *     if (vdi_policy_load("agent.safetensors", NULL, &policy, &err) < 0) puts(err.message);
  *     if (vdi_policy_save_c("pilot.h", policy, "pilot", &err) < 0) puts(err.message);
  *
- * A saved agent holds everything, the replay buffer too: what is loaded goes on learning to the bit.
- * The file is safetensors, which PyTorch, JAX and NumPy users open with what they have. A policy is
- * these tensors of it, float32 unless the description says otherwise:
- *     policy.L.weight   (in,out), row-major      layer L = 0, 1, ...: h' = max(h W + b, 0), the last
- *     policy.L.bias     (out)                    one without the maximum
+ * A saved agent holds everything, the replay buffer too: what is loaded goes on learning to the
+ * bit. The file is safetensors, which PyTorch, JAX and NumPy users open with what they have. A
+ * policy is these tensors of it, float32 unless the description says otherwise:
+ *     policy.L.weight   (in,out), row-major      layer L = 0, 1, ...: h' = max(h W + b, 0),
+ *     policy.L.bias     (out)                    the last one without the maximum
  *     observations      (3 n + 1) float64        only with `normalise`: n means, n sums of squares,
- *                                                n values of 1/sd; h0 = clip((o - mean)/sd, -10, 10)
+ *                                                n values of 1/sd, how many there were;
+ *                                                h0 = clip((o - mean)/sd, -10, 10)
  * Of the last layer's outputs the first half are means, a = tanh(mean), and the second half log sd;
  * if discrete (in the metadata), they are the logits of the choices.
  * vdi_policy_write_c writes a header for programs that do not want vdi at all: arrays, a function
@@ -10254,8 +10266,8 @@ VDI_API vdi_status vdi_page_end(vdi_page *p, vdi_error *err);
  * machine, from what the policy said for four observations where it was written.
  * Memory: a save some bytes of malloc; a load an agent or policy. Errors:
  * statuses. A save that fails leaves a partial file: write beside and rename where that matters.
- * Threads: those of the agent. What it does NOT do: write a policy of float64 as anything but float.
- * Compiled where both VDI_SACD_IMPLEMENTATION and VDI_IO_IMPLEMENTATION are defined.
+ * Threads: those of the agent. What it does NOT do: write a policy of float64 as anything but
+ * float. Compiled where both VDI_SACD_IMPLEMENTATION and VDI_IO_IMPLEMENTATION are defined.
  */
 #ifndef VDI_MODEL_SACD_FILE_H
 #define VDI_MODEL_SACD_FILE_H
@@ -16041,6 +16053,7 @@ typedef struct vdi__kalman {
     int64_t lanes, d, dd, T, g, n;
     int64_t bad_group, bad_time; /* where a covariance was not positive definite; -1 */
     vdi__kalman_lanes alive, good;
+    bool steady[VDI__KALMAN_LANES]; /* the lane's covariance is that of the bin before */
 } vdi__kalman;
 
 VDI__FN char *vdi__kalman_take(vdi__kalman *r, int64_t vectors) {
@@ -16132,6 +16145,59 @@ VDI__FN void vdi__kalman_get(const vdi__kalman *r, const void *array, size_t at,
     r->k->lanes_load((const char *)array + at, count, r->T * count, r->n, alive, 0, v);
 }
 
+/* ---- steady covariances --------------------------------------------------------------------------
+ * Where what comes in stays the same, a covariance soon moves by less than it is rounded by. It is then
+ * kept as it is, lane by lane, so that the bits do not depend on which groups share a round; and where
+ * all lanes are so, nothing is computed. */
+
+VDI__FN bool vdi__kalman_is_alive(const vdi__kalman *r, const vdi__kalman_lanes *alive, int64_t l) {
+    return r->size == sizeof(float) ? alive->f32[l] != 0 : alive->f64[l] != 0;
+}
+
+/* Is block t of lane l of x (G,T,d,d) the same as block `other`? */
+VDI__FN bool vdi__kalman_same(const vdi__kalman *r, const void *x, int64_t l, int64_t t,
+                              int64_t other) {
+    const size_t block = (size_t)r->dd * r->size;
+    const char *lane = (const char *)x + (size_t)((r->g + l) * r->T) * block;
+    return memcmp(lane + (size_t)t * block, lane + (size_t)other * block, block) == 0;
+}
+
+/* Has lane l of v moved by no more than rounding from block t of x? */
+VDI__FN bool vdi__kalman_near(const vdi__kalman *r, const void *x, int64_t l, int64_t t,
+                              const char *v) {
+    const int64_t first = ((r->g + l) * r->T + t) * r->dd;
+    const bool single = r->size == sizeof(float);
+    double largest = 0, moved = 0;
+    for (int64_t i = 0; i < r->dd; i++) {
+        const int64_t at = i * r->lanes + l;
+        const double was = single ? ((const float *)x)[first + i] : ((const double *)x)[first + i];
+        const double is =
+            single ? ((const float *)(const void *)v)[at] : ((const double *)(const void *)v)[at];
+        largest = VDI__MAX(largest, fabs(was));
+        moved = VDI__MAX(moved, fabs(is - was));
+    }
+    return moved <= (single ? 1.2e-7 : 2.3e-16) * largest;
+}
+
+/* Lane l of v becomes block t of x. */
+VDI__FN void vdi__kalman_take_block(const vdi__kalman *r, const void *x, int64_t l, int64_t t,
+                                    char *v) {
+    const int64_t first = ((r->g + l) * r->T + t) * r->dd;
+    for (int64_t i = 0; i < r->dd; i++) {
+        memcpy(v + (size_t)(i * r->lanes + l) * r->size,
+               (const char *)x + (size_t)(first + i) * r->size, r->size);
+    }
+}
+
+/* Block t of every lane of x becomes a copy of block `from`. */
+VDI__FN void vdi__kalman_repeat(const vdi__kalman *r, void *x, int64_t t, int64_t from, int64_t T) {
+    const size_t block = (size_t)r->dd * r->size;
+    for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
+        char *lane = (char *)x + (size_t)((r->g + l) * T) * block;
+        memcpy(lane + (size_t)t * block, lane + (size_t)from * block, block);
+    }
+}
+
 /* ---- filter ---------------------------------------------------------------------------------- */
 
 typedef struct vdi__kalman_filter {
@@ -16141,11 +16207,42 @@ typedef struct vdi__kalman_filter {
     char *a, *q, *eye, *p, *l, *w, *x, *g, *k, *m, *hv, *e, *v, *pivots, *state, *logdet;
 } vdi__kalman_filter;
 
+/* Does what comes in at bin t leave the covariances as they are? A lane that has ended and stays so has
+ * none. */
+VDI__FN bool vdi__kalman_filter_steady(vdi__kalman *r, const vdi__kalman_filter *f,
+                                       const vdi__kalman_lanes *before, int64_t t) {
+    bool all = t > 0;
+    for (int64_t l = 0; t > 0 && l < r->lanes && l < r->n; l++) {
+        const bool now = vdi__kalman_is_alive(r, &r->alive, l);
+        const bool then = vdi__kalman_is_alive(r, before, l);
+        if (!now || !then || !vdi__kalman_same(r, f->W, l, t, t - 1)) r->steady[l] = false;
+        all = all && (r->steady[l] || (!now && !then));
+    }
+    return all;
+}
+
+/* P, predicted, of the lanes that have become steady, or are, is that of the bin before. */
+VDI__FN void vdi__kalman_filter_settle(vdi__kalman *r, const vdi__kalman_filter *f,
+                                       const vdi__kalman_lanes *before, int64_t t) {
+    for (int64_t l = 0; t > 1 && l < r->lanes && l < r->n; l++) {
+        if (!vdi__kalman_is_alive(r, &r->alive, l) || !vdi__kalman_is_alive(r, before, l)) continue;
+        if (!vdi__kalman_same(r, f->W, l, t, t - 1)) continue;
+        r->steady[l] = r->steady[l] || vdi__kalman_near(r, f->Pp, l, t - 1, f->p);
+        if (r->steady[l]) vdi__kalman_take_block(r, f->Pp, l, t - 1, f->p);
+    }
+}
+
 /* P holds Pf of the bin before: P = A P A' + Q, and from there this bin's gain K and Pf. */
 VDI__FN void vdi__kalman_covariance(vdi__kalman *r, const vdi__kalman_filter *f, const void *Q0,
-                                    int64_t t) {
+                                    const vdi__kalman_lanes *before, int64_t t) {
     const size_t at = vdi__kalman_cov(r, t), vector = r->unit;
     char *pivot = f->pivots + (size_t)t * vector;
+    if (vdi__kalman_filter_steady(r, f, before, t)) {
+        vdi__kalman_repeat(r, f->Pp, t, t - 1, r->T);
+        vdi__kalman_repeat(r, f->Pf, t, t - 1, r->T);
+        memcpy(pivot, pivot - vector, vector);
+        return;
+    }
     if (t == 0) {
         r->k->lanes_load(Q0, r->dd, 0, 1, NULL, 0, f->p);
     } else {
@@ -16153,6 +16250,7 @@ VDI__FN void vdi__kalman_covariance(vdi__kalman *r, const vdi__kalman_filter *f,
         vdi__kalman_product(r, r->d, f->a, false, f->p, 1, NULL, f->x);
         r->k->lanes_product(r->d, r->d, r->d, &x, &at_transposed, 1, f->q, f->p);
     }
+    vdi__kalman_filter_settle(r, f, before, t);
     vdi__kalman_put(r, f->Pp, at, r->dd, f->p);
     vdi__kalman_get(r, f->W, at, r->dd, &r->alive, f->w);
     memcpy(f->l, f->p, (size_t)r->dd * vector);
@@ -16215,9 +16313,11 @@ VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A
     r.k->lanes_load(A, dd, 0, 1, &r.alive, d, f.eye); /* no lane is alive */
     for (r.g = 0; r.g < desc->groups; r.g += r.lanes) {
         r.n = desc->groups - r.g;
+        memset(r.steady, 0, sizeof r.steady);
         for (int64_t t = 0; t < T; t++) {
+            const vdi__kalman_lanes before = r.alive;
             vdi__kalman_alive(&r, t, &r.alive);
-            vdi__kalman_covariance(&r, &f, Q0, t);
+            vdi__kalman_covariance(&r, &f, Q0, &before, t);
             for (int64_t s = 0; s < nrhs; s++)
                 vdi__kalman_update(&r, &f, s, t);
         }
@@ -16235,16 +16335,51 @@ VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A
 typedef struct vdi__kalman_smoother {
     const char *mp, *Pp, *mf, *Pf;
     char *ms, *Ps, *Pc;
-    vdi__kalman_lanes next; /* lanes with a bin ahead; others are their own smoothed state */
+    vdi__kalman_lanes next;  /* lanes with a bin ahead; others are their own smoothed state */
+    vdi__kalman_lanes after; /* lanes with two */
     /* lane matrices */
     char *a, *pp, *l, *pf, *y, *x, *ps, *diff, *m, *p, *product;
 } vdi__kalman_smoother;
+
+/* Lanes whose inputs at bin t are those of the bin after, where Pf and the predictions of the two bins
+ * ahead are the same. */
+VDI__FN bool vdi__kalman_smoother_same(const vdi__kalman *r, const vdi__kalman_smoother *f,
+                                       int64_t l, int64_t t) {
+    return t + 2 < r->T && vdi__kalman_is_alive(r, &f->next, l) &&
+           vdi__kalman_is_alive(r, &f->after, l) && vdi__kalman_same(r, f->Pf, l, t, t + 1) &&
+           vdi__kalman_same(r, f->Pp, l, t + 1, t + 2);
+}
+
+VDI__FN bool vdi__kalman_smoother_steady(vdi__kalman *r, const vdi__kalman_smoother *f, int64_t t) {
+    bool all = t + 2 < r->T;
+    for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
+        const bool idle = !vdi__kalman_is_alive(r, &r->alive, l); /* its end is not reached yet */
+        if (!idle && !(r->steady[l] && vdi__kalman_smoother_same(r, f, l, t))) r->steady[l] = false;
+        all = all && (idle || r->steady[l]);
+    }
+    return all;
+}
+
+/* Ps of the lanes that have become steady, or are, is that of the bin after. */
+VDI__FN void vdi__kalman_smoother_settle(vdi__kalman *r, const vdi__kalman_smoother *f, int64_t t) {
+    for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
+        if (!vdi__kalman_is_alive(r, &r->alive, l) || !vdi__kalman_smoother_same(r, f, l, t))
+            continue;
+        r->steady[l] = r->steady[l] || vdi__kalman_near(r, f->Ps, l, t + 1, f->ps);
+        if (r->steady[l]) vdi__kalman_take_block(r, f->Ps, l, t + 1, f->ps);
+    }
+}
 
 /* Y = Pp^{-1} A Pf is the transposed gain; Pc = Ps_{t+1} Y, Ps = Pf + Y' D Y */
 VDI__FN void vdi__kalman_smooth_covariance(vdi__kalman *r, const vdi__kalman_smoother *f,
                                            int64_t t) {
     const size_t at = vdi__kalman_cov(r, t), block = (size_t)r->dd * r->size;
     const int64_t d = r->d, pairs = (r->T - 1) * r->dd;
+    if (vdi__kalman_smoother_steady(r, f, t)) { /* and the gain is there */
+        vdi__kalman_repeat(r, f->Ps, t, t + 1, r->T);
+        if (f->Pc) vdi__kalman_repeat(r, f->Pc, t, t + 1, r->T - 1);
+        return;
+    }
     vdi__kalman_get(r, f->Pf, at, r->dd, NULL, f->pf);
     if (t + 1 == r->T) {
         memcpy(f->ps, f->pf, (size_t)r->dd * r->unit);
@@ -16264,6 +16399,7 @@ VDI__FN void vdi__kalman_smooth_covariance(vdi__kalman *r, const vdi__kalman_smo
         vdi__kalman_product(r, d, f->diff, false, f->y, 1, NULL, f->x);
         vdi__kalman_product(r, d, f->y, true, f->x, 1, f->pf, f->pp);
         r->k->lanes_mean(d, f->pp, &f->next, f->pf, f->ps);
+        vdi__kalman_smoother_settle(r, f, t);
     }
     vdi__kalman_put(r, f->Ps, at, r->dd, f->ps);
 }
@@ -16306,11 +16442,14 @@ VDI__DEF vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, const void *A
     for (r.g = 0; r.g < desc->groups; r.g += r.lanes) {
         r.n = desc->groups - r.g;
         memset(&f.next, 0, sizeof f.next);
+        memset(&f.after, 0, sizeof f.after);
+        memset(r.steady, 0, sizeof r.steady);
         for (int64_t t = desc->T - 1; t >= 0; t--) {
             vdi__kalman_alive(&r, t, &r.alive);
             vdi__kalman_smooth_covariance(&r, &f, t);
             for (int64_t s = 0; s < desc->nrhs; s++)
                 vdi__kalman_smooth_mean(&r, &f, s, t);
+            f.after = f.next;
             f.next = r.alive;
         }
     }
@@ -31982,39 +32121,9 @@ VDI__FN void vdi__vilds_elbo(vdi_vilds *m, vdi__vilds_batch *b, vdi_tensor eps, 
     vdi__vilds_bound(m, b, eps, q);
 }
 
-/* Mean ELBO per bin of all trials, without gradients. */
+/* Mean ELBO per bin of all trials, without gradients; defined in infer.h. */
 VDI__FN vdi_status vdi__vilds_elbo_all(vdi_vilds *m, vdi_vilds_data *data, int64_t samples,
-                                       uint64_t seed, double *per_bin, vdi_error *err) {
-    const int64_t batch = m->desc.train.batch;
-    double sum = 0;
-    vdi_status status = VDI_OK;
-    for (int64_t from = 0; from < data->trials && status >= 0; from += batch) {
-        const int64_t count = VDI__MIN(batch, data->trials - from);
-        vdi__vilds_batch b;
-        vdi__vilds_q q;
-        vdi_arena_reset(&m->arena);
-        vdi_tape_reset(m->tape);
-        vdi__vilds_item *item =
-            (vdi__vilds_item *)vdi_arena_alloc(&m->arena, (size_t)count * sizeof *item);
-        if (!item) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-        for (int64_t i = 0; i < count; i++)
-            item[i] = vdi__vilds_whole(data, from + i);
-        status = vdi__vilds_pack(m, data, item, count, NULL, true, &b, err);
-        if (status < 0) break;
-        const bool old = vdi_tape_set_no_grad(m->tape, true);
-        vdi_tensor eps = vdi__no_tensor();
-        if (!vdi__vilds_closed(m))
-            eps = vdi__vilds_eps(m, &b, samples, seed, VDI__VILDS_RNG_SCORE, 0);
-        vdi__vilds_elbo(m, &b, eps, false, &q);
-        (void)vdi_tape_set_no_grad(m->tape, old);
-        status = vdi_tape_status(m->tape, err);
-        const double *elbo = (const double *)vdi_tape_value(m->tape, q.elbo).data;
-        for (int64_t i = 0; i < count && status >= 0; i++)
-            sum += elbo[i];
-    }
-    *per_bin = sum / (double)data->total;
-    return status;
-}
+                                       uint64_t seed, double *per_bin, vdi_error *err);
 #endif
 
 /* ======== model/vilds/natural.h, implementation ======== */
@@ -33523,7 +33632,9 @@ VDI__FN vdi_status vdi__vilds_refine(vdi_vilds *m, vdi__vilds_batch *b, const do
 #define VDI_MODEL_VILDS_INFER_C
 
 enum {
-    VDI__VILDS_BLOCK = 64,        /* most trials that are worked on together */
+    VDI__VILDS_BLOCK = 64,        /* most trials that are worked on together, */
+    VDI__VILDS_BINS = 8192,       /* and most bins, unless one trial has more */
+    VDI__VILDS_STRIP = 2048,      /* bins of such a trial that go through the networks together */
     VDI__VILDS_STEP_SAMPLES = 32, /* most samples of a step of refinement */
     VDI__VILDS_IW_CHUNK = 4       /* groups of importance samples after which the tape is cleared */
 };
@@ -33601,17 +33712,53 @@ VDI__FN vdi_status vdi__vilds_answer_build(vdi_vilds *m, vdi__vilds_answer *a, v
     return vdi_tape_status(m->tape, err);
 }
 
-/* The encoder's output into the arena. */
-VDI__FN vdi_status vdi__vilds_answer_encode(vdi_vilds *m, vdi__vilds_answer *a, vdi_error *err) {
-    vdi_var out = vdi__vilds_encode(m, &a->b);
-    const vdi_status status = vdi_tape_status(m->tape, err);
+/* Bins from .. from + length of the encoder's output of an item, which is encoded with the
+ * neighbours that the encoder looks at. */
+VDI__FN vdi_status vdi__vilds_encode_strip(vdi_vilds *m, vdi_vilds_data *data,
+                                           const vdi__vilds_item *item, int64_t from,
+                                           int64_t length, int64_t outputs, double *out,
+                                           vdi_error *err) {
+    const int64_t first = VDI__MAX(from - m->desc.reach, (int64_t)0);
+    const int64_t last = VDI__MIN(from + length + m->desc.reach, item->length);
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    vdi__vilds_item it = *item;
+    vdi__vilds_batch b;
+    it.first += first;
+    it.length = last - first;
+    vdi_tape_reset(m->tape);
+    vdi_status status = vdi__vilds_pack(m, data, &it, 1, NULL, false, &b, err);
     if (status < 0) return status;
+    vdi_var v = vdi__vilds_encode(m, &b);
+    status = vdi_tape_status(m->tape, err);
+    if (status < 0) return status;
+    memcpy(out + from * outputs,
+           (const double *)vdi_tape_value(m->tape, v).data + (from - first) * outputs,
+           (size_t)(length * outputs) * sizeof *out);
+    vdi_arena_rewind(&m->arena, mark);
+    return VDI_OK;
+}
+
+/* The encoder's output into the arena. */
+VDI__FN vdi_status vdi__vilds_answer_encode(vdi_vilds *m, vdi_vilds_data *data,
+                                            const vdi__vilds_item *item, vdi__vilds_answer *a,
+                                            vdi_error *err) {
+    const int64_t B = a->b.info.trials, T = a->b.info.T;
     a->outputs = vdi__family_of(m->desc.posterior)->outputs(m->desc.d);
-    const size_t bytes = (size_t)(a->b.info.trials * a->b.info.T * a->outputs) * sizeof(double);
+    const size_t bytes = (size_t)(B * T * a->outputs) * sizeof(double);
     a->out = (double *)vdi_arena_alloc(&m->arena, bytes);
     if (!a->out) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
-    memcpy(a->out, vdi_tape_value(m->tape, out).data, bytes);
-    return VDI_OK;
+    vdi_status status = VDI_OK;
+    if (B == 1 && T > VDI__VILDS_BINS) {
+        for (int64_t from = 0; from < T && status >= 0; from += VDI__VILDS_STRIP) {
+            const int64_t length = VDI__MIN((int64_t)VDI__VILDS_STRIP, T - from);
+            status = vdi__vilds_encode_strip(m, data, item, from, length, a->outputs, a->out, err);
+        }
+        return status;
+    }
+    vdi_var out = vdi__vilds_encode(m, &a->b);
+    status = vdi_tape_status(m->tape, err);
+    if (status >= 0) memcpy(a->out, vdi_tape_value(m->tape, out).data, bytes);
+    return status;
 }
 
 /* ---- a posterior as blocks ------------------------------------------------------------------- */
@@ -33732,7 +33879,7 @@ VDI__FN vdi_status vdi__vilds_answer_items(vdi_vilds *m, vdi_vilds_data *data,
         whole = whole && it->hide < 0 && it->length == data->length[it->trial];
     }
     vdi_status status = vdi__vilds_pack(m, data, item, count, NULL, false, &a->b, err);
-    if (status >= 0) status = vdi__vilds_answer_encode(m, a, err);
+    if (status >= 0) status = vdi__vilds_answer_encode(m, data, item, a, err);
     if (status < 0) return status;
     const bool steps = q->refine > 0 || q->laplace || q->rest || m->rests || (data->D && whole);
     if (steps &&
@@ -33814,6 +33961,102 @@ VDI__FN vdi_status vdi__vilds_write_rates(vdi__vilds_block *k, vdi_error *err) {
     return status;
 }
 
+/* ---- one long trial: strips of bins, some samples at a time ---------------------------------- */
+
+/* Samples z (group,T,d) of a long trial, bins from .. from + length: E log p(y | z) of them, and their
+ * share of the rates. */
+VDI__FN vdi_status vdi__vilds_long_strip(vdi__vilds_block *k, const double *z, int64_t group,
+                                         int64_t from, int64_t length, double *likelihood,
+                                         vdi_error *err) {
+    vdi_vilds *m = k->m;
+    const int64_t d = m->desc.d, n = m->desc.n, T = k->a.b.info.T;
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    const vdi__obs_ops *obs = vdi__vilds_obs(&m->desc);
+    vdi__vilds_item it = vdi__vilds_whole(k->data, k->from);
+    vdi__vilds_batch b;
+    vdi__obs_numbers numbers;
+    it.first = from;
+    it.length = length;
+    vdi_tape_reset(m->tape);
+    vdi_status status = vdi__vilds_pack(m, (vdi_vilds_data *)k->data, &it, 1, NULL, false, &b, err);
+    if (status >= 0) status = vdi__vilds_obs_numbers(m, &numbers, err);
+    double *part =
+        (double *)vdi_arena_alloc(&m->arena, (size_t)(group * length * d) * sizeof *part);
+    if (status >= 0 && !part)
+        status = vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_infer", "no memory");
+    if (status < 0) return status;
+    for (int64_t s = 0; s < group; s++)
+        memcpy(part + s * length * d, z + (s * T + from) * d, (size_t)(length * d) * sizeof *part);
+    vdi_var v = vdi_tape_constant(m->tape, vdi_tensor_4d(part, VDI_F64, group, 1, length, d));
+    vdi_var eta = vdi__vilds_decode(m, &b, v, group);
+    vdi_var sums = vdi__vilds_likelihood(m, &b, eta, group);
+    status = vdi_tape_status(m->tape, err);
+    if (status < 0) return status;
+    *likelihood += vdi_sum(VDI_F64, (size_t)group, vdi_tape_value(m->tape, sums).data);
+    const vdi_tensor at = vdi_tape_value(m->tape, eta);
+    double *rate = k->out->rate ? k->out->rate + (k->from * k->data->T + from) * n : NULL;
+    for (int64_t i = 0; rate && i < group * length * n; i++) {
+        const int64_t cell = i % (length * n);
+        double shift = 0;
+        if (vdi_tensor_ok(b.offset)) shift = vdi_dtype_load(at.dtype, b.offset.data, cell);
+        const double value = vdi_dtype_load(at.dtype, at.data, i);
+        rate[cell] +=
+            obs->term(&numbers, cell % n, 0, value, shift).mean / (double)k->query->samples;
+    }
+    vdi_arena_rewind(&m->arena, mark);
+    return VDI_OK;
+}
+
+/* Bound, samples and rates of a long trial whose q is on the tape. */
+VDI__FN vdi_status vdi__vilds_write_long(vdi__vilds_block *k, vdi_error *err) {
+    vdi_vilds *m = k->m;
+    const int64_t d = m->desc.d, n = m->desc.n, T = k->a.b.info.T, S = k->query->samples;
+    const int64_t most = VDI__MIN((int64_t)4, S);
+    const size_t numbers = (size_t)(T * d);
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    vdi_rng rng = vdi__vilds_rng(k->query->seed, VDI__VILDS_RNG_SCORE, 0, k->a.b.info.trial[0]);
+    double *z = (double *)vdi_arena_alloc(&m->arena, (size_t)most * numbers * sizeof *z);
+    double sum = 0;
+    if (!z) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_infer", "no memory");
+    vdi__vilds_kl(m, &k->a.b, &k->a.q);
+    vdi_status status = vdi_tape_status(m->tape, err);
+    if (status < 0) return status;
+    const double kl = *(const double *)vdi_tape_value(m->tape, k->a.q.kl).data;
+    if (k->out->rate)
+        memset(k->out->rate + k->from * k->data->T * n, 0,
+               (size_t)(k->data->T * n) * sizeof *k->out->rate);
+    for (int64_t done = 0, group = 0; done < S && status >= 0; done += group) {
+        group = VDI__MIN(most, S - done);
+        vdi_rng_fill_normal(&rng, VDI_F64, group * T * d, z);
+        status = vdi__vilds_answer_build(m, &k->a, err);
+        if (status < 0) return status;
+        vdi_var v = vdi__vilds_sample(m, &k->a.q, vdi_tensor_4d(z, VDI_F64, group, 1, T, d));
+        status = vdi_tape_status(m->tape, err);
+        if (status < 0) return status;
+        memcpy(z, vdi_tape_value(m->tape, v).data, (size_t)group * numbers * sizeof *z);
+        for (int64_t s = 0; k->out->sample && s < group; s++) {
+            double *to = k->out->sample + ((done + s) * k->data->trials + k->from) * k->data->T * d;
+            memset(to, 0, (size_t)(k->data->T * d) * sizeof *to);
+            memcpy(to, z + s * T * d, numbers * sizeof *to);
+        }
+        for (int64_t from = 0; from < T && status >= 0; from += VDI__VILDS_STRIP) {
+            const int64_t length = VDI__MIN((int64_t)VDI__VILDS_STRIP, T - from);
+            status = vdi__vilds_long_strip(k, z, group, from, length, &sum, err);
+        }
+    }
+    const vdi__obs_ops *obs = vdi__vilds_obs(&m->desc);
+    const double constant = obs->apart ? k->a.b.constant[0] : 0;
+    if (k->out->elbo) k->out->elbo[k->from] = sum / (double)S - constant - kl;
+    vdi_arena_rewind(&m->arena, mark);
+    return status;
+}
+
+/* Is it a trial that is worked on in strips? */
+VDI__FN bool vdi__vilds_is_long(const vdi__vilds_block *k) {
+    return k->count == 1 && k->a.b.info.T > VDI__VILDS_BINS && !k->m->desc.log_joint &&
+           k->m->at.transition < 0;
+}
+
 /* Moments, bound, samples and rates, as far as they are wanted. */
 VDI__FN vdi_status vdi__vilds_write(vdi__vilds_block *k, vdi_error *err) {
     vdi_vilds *m = k->m;
@@ -33825,6 +34068,7 @@ VDI__FN vdi_status vdi__vilds_write(vdi__vilds_block *k, vdi_error *err) {
     if (out->cov) vdi__vilds_write_bins(k, q->S, 0, d * d, out->cov);
     if (out->lagcov && k->data->T > 1) vdi__vilds_write_bins(k, q->O, 1, d * d, out->lagcov);
     if (!out->elbo && !needs_z) return VDI_OK;
+    if (needs_z && vdi__vilds_is_long(k)) return vdi__vilds_write_long(k, err);
     vdi_tensor eps = vdi__no_tensor();
     if (needs_z) {
         eps =
@@ -33930,7 +34174,8 @@ VDI__DEF vdi_status vdi_vilds_infer(vdi_vilds *m, vdi_vilds_data *data,
                                     const vdi_vilds_query *query, const vdi_vilds_result *out,
                                     vdi_error *err) {
     static const char where[] = "vdi_vilds_infer";
-    const int64_t most = VDI__MIN(m->desc.train.batch, (int64_t)VDI__VILDS_BLOCK);
+    const int64_t fit = VDI__MAX((int64_t)1, VDI__VILDS_BINS / data->T);
+    const int64_t most = VDI__MIN(VDI__MIN(m->desc.train.batch, fit), (int64_t)VDI__VILDS_BLOCK);
     vdi__vilds_item item[VDI__VILDS_BLOCK];
     vdi_vilds_query q;
     vdi__vilds_block k;
@@ -33968,6 +34213,14 @@ VDI__DEF vdi_status vdi_vilds_score(vdi_vilds *m, vdi_vilds_data *data, const vd
     vdi__joint_doubt(m, "vdi_vilds_score", *elbo_per_bin);
     return VDI_OK;
 }
+
+VDI__FN vdi_status vdi__vilds_elbo_all(vdi_vilds *m, vdi_vilds_data *data, int64_t samples,
+                                       uint64_t seed, double *per_bin, vdi_error *err) {
+    vdi_vilds_query q = VDI__ZERO;
+    q.samples = samples;
+    q.seed = seed;
+    return vdi_vilds_score(m, data, &q, per_bin, err);
+}
 #endif
 
 /* ======== model/vilds/particle.h, implementation ======== */
@@ -33997,6 +34250,8 @@ VDI__DEF vdi_status vdi_vilds_particles_check(const vdi_vilds_particles *desc, v
     const vdi_vilds_particles filled = vdi_vilds_particles_defaults(desc);
     return vdi_fields_check(vdi_vilds_particles_fields(), &filled, err);
 }
+
+enum { VDI__SWARM_AHEAD = 8 }; /* bins of the path on which q expects a particle to go on */
 
 /* ======== q as a Markov chain ================================================================= */
 
@@ -34059,21 +34314,30 @@ VDI__FN double vdi__swarm_move(const vdi__swarm *w, int64_t i, int64_t t, const 
     return log_q;
 }
 
-/* -log q(m_{t+1} | z_t) but for a constant: (z - m)' E'(L L')^{-1} E (z - m) / 2 = |L' W (z - m)|^2 / 2. */
-VDI__FN double vdi__swarm_future(const vdi__swarm *w, int64_t i, int64_t t, const double *z) {
-    const int64_t d = w->d, dd = d * d, at = i * w->T + t;
-    const double *W = w->W + at * dd, *L = w->L + (at + 1) * dd, *mean = w->mean + at * d;
-    double sum = 0, x[64];
-    if (t + 1 >= w->length[i]) return 0;
-    for (int64_t k = 0; k < d; k++) {
-        x[k] = 0;
-        for (int64_t l = 0; l < d; l++)
-            x[k] += W[k * d + l] * (z[l] - mean[l]);
+/* The path on which q expects z of bin t to go on, for some bins: x (bins, d), which may be NULL.
+ * Returns -log q(m of the next bin | the path's last) but for a constant: (x - m)' E'(L L')^{-1} E
+ * (x - m) / 2 = |L' W (x - m)|^2 / 2; 0 at the trial's end. */
+VDI__FN double vdi__swarm_ahead(const vdi__swarm *w, int64_t i, int64_t t, const double *z,
+                                double *x) {
+    const int64_t d = w->d, dd = d * d, last = VDI__MIN(t + VDI__SWARM_AHEAD, w->length[i] - 1);
+    double off[64], next[64], sum = 0;
+    for (int64_t k = 0; k < d; k++)
+        off[k] = z[k] - w->mean[(i * w->T + t) * d + k];
+    for (int64_t s = t; s + 1 < w->length[i]; s++) {
+        const int64_t at = i * w->T + s;
+        memset(next, 0, (size_t)d * sizeof *next);
+        vdi__vm_apply(d, -1, w->W + at * dd, false, off, next);
+        if (s == last) break;
+        memcpy(off, next, (size_t)d * sizeof *off);
+        for (int64_t k = 0; x && k < d; k++)
+            x[(s - t) * d + k] = w->mean[(at + 1) * d + k] + off[k];
     }
+    if (last + 1 >= w->length[i]) return 0;
+    const double *L = w->L + (i * w->T + last + 1) * dd;
     for (int64_t k = 0; k < d; k++) {
         double u = 0;
         for (int64_t l = k; l < d; l++)
-            u += L[l * d + k] * x[l];
+            u += L[l * d + k] * next[l];
         sum += u * u;
     }
     return 0.5 * sum;
@@ -34089,15 +34353,15 @@ VDI__FN int64_t vdi__swarm_windows(const vdi__swarm *w, int64_t t, vdi__vilds_it
         if (t >= w->length[i]) continue;
         vdi__vilds_item it = vdi__vilds_whole(w->data, w->from + i);
         it.first = VDI__MAX(t - 2, (int64_t)0);
-        it.length = VDI__MIN(t + 2, w->length[i]) - it.first;
+        it.length = VDI__MIN(t + 2 + VDI__SWARM_AHEAD, w->length[i]) - it.first;
         which[count] = i;
         item[count++] = it;
     }
     return count;
 }
 
-/* Two paths of particle p on the window of each trial: m, but bins t-1 and t from the particle, or
- * bin t-1 alone. */
+/* Two paths of particle p on the window of each trial: bins t-1 and t of the particle and then what q
+ * expects; or bin t-1 and what q expects from there. */
 VDI__FN void vdi__swarm_paths(const vdi__swarm *w, int64_t t, int64_t p,
                               const vdi__vilds_item *item, const int64_t *which, int64_t count,
                               int64_t T, double *path) {
@@ -34108,8 +34372,13 @@ VDI__FN void vdi__swarm_paths(const vdi__swarm *w, int64_t t, int64_t p,
         const int64_t i = which[k % count], first = item[k % count].first;
         double *to = path + k * T * d;
         memcpy(to, w->mean + (i * w->T + first) * d, (size_t)item[k % count].length * bytes);
-        if (t > 0) memcpy(to + (t - 1 - first) * d, w->z + (i * w->P + p) * d, bytes);
-        if (k < count) memcpy(to + (t - first) * d, w->to + (i * w->P + p) * d, bytes);
+        const double *z = w->z + (i * w->P + p) * d, *now = w->to + (i * w->P + p) * d;
+        if (t > 0) memcpy(to + (t - 1 - first) * d, z, bytes);
+        if (k < count) memcpy(to + (t - first) * d, now, bytes);
+        if (k < count)
+            (void)vdi__swarm_ahead(w, i, t, now, to + (t + 1 - first) * d);
+        else if (t > 0)
+            (void)vdi__swarm_ahead(w, i, t - 1, z, to + (t - first) * d);
     }
 }
 
@@ -34179,7 +34448,7 @@ VDI__FN vdi_status vdi__swarm_weigh(vdi__swarm *w, int64_t i, int64_t t, int64_t
     double *weight = w->weight + first, top = -HUGE_VAL, before = 0, sum = 0, squares = 0;
     for (int64_t k = 0; k < K; k++) {
         const int64_t at = first + k;
-        const double future = vdi__swarm_future(w, i, t, w->to + at * w->d);
+        const double future = vdi__swarm_ahead(w, i, t, w->to + at * w->d, NULL);
         const double more = w->value[at] + future - w->r[at] - w->log_q[at];
         if (more != more || more == HUGE_VAL) {
             return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_log_p",
@@ -42226,7 +42495,7 @@ VDI__FN int64_t vdi__quality_welch(const float *x, int64_t samples, int bits, do
     return windows;
 }
 
-/* What is usual around bin k: the median of bins on both sides that are not part of a line there. */
+/* What is usual around bin k: the median of bins on both sides that are not part of a line. */
 VDI__FN double vdi__quality_background(const double *power, int k, int end) {
     float around[VDI__QUALITY_FFT];
     const int reach = VDI__MAX(8, k / 2);
@@ -46228,8 +46497,8 @@ typedef struct vdi__sacd_form {
 } vdi__sacd_form;
 
 /* Running moments of observations, Welford's; `data` holds (observations) means, then sums of
-   squares about them, then 1 / deviation, and last how many there were. NULL: observations are taken
-   as they are. */
+   squares about them, then 1 / deviation, and last how many there were. NULL: observations are
+   taken as they are. */
 typedef struct vdi__norm {
     size_t n;
     double *data;
@@ -47933,7 +48202,7 @@ VDI__FN bool vdi__episode_same(const vdi_env *env, const vdi_transition *past,
            past->end == e->end;
 }
 
-/* The transition that this episode has made `back` steps ago. Transitions of lanes stand in turn. */
+/* The transition that this episode has made `back` steps ago; those of lanes stand in turn. */
 VDI__FN vdi_transition vdi__episode_past(const vdi_sacd *g, const vdi_sacd_episode *e,
                                          int64_t back) {
     const int64_t lanes = vdi__episode_lanes(e);
