@@ -675,6 +675,12 @@ TEST(elementwise, tensors) {
                                  vdi_tensor_2d(r, VDI_F64, 2, 3), &err),
                 VDI_ERR_DTYPE);
     CHECK(strstr(err.message, "float32"), "%s", err.message);
+    for (int odd = 0; odd < 3; odd++) { /* one of three is of another dtype */
+        const vdi_dtype d0 = odd == 0 ? VDI_F32 : VDI_F64, d1 = odd == 1 ? VDI_F32 : VDI_F64;
+        CHECK_FAILS(vdi_tensor_binary(VDI_ADD, vdi_tensor_1d(m, d0, 3), vdi_tensor_1d(n, d1, 3),
+                                      vdi_tensor_1d(r, odd == 2 ? VDI_F32 : VDI_F64, 3), &err),
+                    VDI_ERR_DTYPE);
+    }
     CHECK_FAILS(vdi_tensor_unary(VDI_EXP, 0, vdi_tensor_2d(m, VDI_F64, 2, 2),
                                  vdi_tensor_2d(r, VDI_F64, 2, 3), NULL),
                 VDI_ERR_SHAPE);
