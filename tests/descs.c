@@ -113,6 +113,17 @@ static vdi_status check_schedule(const void *desc, vdi_error *err) {
 }
 static void valid_schedule(void *desc) { memset(desc, 0, sizeof(vdi_schedule)); }
 
+#define NUMBERS(name)                                                         \
+    static vdi_status check_##name(const void *desc, vdi_error *err) {        \
+        return vdi_vilds_##name##_check((const vdi_vilds_##name *)desc, err); \
+    }                                                                         \
+    static void valid_##name(void *desc) {                                    \
+        vdi_vilds_##name zero = VDI__ZERO;                                    \
+        *(vdi_vilds_##name *)desc = vdi_vilds_##name##_defaults(&zero);       \
+    }
+NUMBERS(particles)
+NUMBERS(natural)
+
 #define ROW(name) \
     { vdi_##name##_desc_fields, check_##name, valid_##name, sizeof(vdi_##name##_desc) }
 static const desc_case descs[] = {
@@ -137,6 +148,8 @@ static const desc_case descs[] = {
     ROW(replay),
     ROW(figure),
     {vdi_schedule_fields, check_schedule, valid_schedule, sizeof(vdi_schedule)},
+    {vdi_vilds_particles_fields, check_particles, valid_particles, sizeof(vdi_vilds_particles)},
+    {vdi_vilds_natural_fields, check_natural, valid_natural, sizeof(vdi_vilds_natural)},
 };
 
 /* The description with one field set to a number that it may not hold, past every check of text. */
