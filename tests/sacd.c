@@ -1492,6 +1492,46 @@ TEST(sacd, files) {
     vdi_sacd_destroy(agent);
 }
 
+/* The same without a file: into memory and back; and a policy as a header into a file. */
+TEST(sacd, streams) {
+    vdi_error err = {0};
+    vdi_sacd *agent = NULL, *again = NULL;
+    vdi_policy *policy = NULL;
+    const vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, VDI_F32);
+    const float obs[OBS] = {1, -2, 0.5f};
+    float action[2][ACT];
+    vdi_buffer out;
+    vdi_writer w;
+    char head[27] = "";
+    CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+    remember(agent, 30);
+    CHECK_OK(vdi_sacd_update(agent, NULL, &err), err);
+    vdi_buffer_init(&out, NULL);
+    vdi_writer_to_buffer(&w, &out);
+    CHECK_OK(vdi_sacd_write(&w, agent, &err), err);
+    CHECK_OK(vdi_writer_flush(&w, &err), err);
+    vdi_reader r = vdi_reader_memory(out.data, out.size, "memory");
+    CHECK_OK(vdi_sacd_read(&r, NULL, NULL, &again, &err), err);
+    CHECK(state_same(vdi_sacd_state(agent, true), vdi_sacd_state(again, true)));
+    r = vdi_reader_memory(out.data, out.size, "memory");
+    CHECK_OK(vdi_policy_read(&r, NULL, &policy, &err), err);
+    CHECK(vdi_policy_act(policy, obs, NULL, action[0]) == VDI_OK);
+    CHECK(vdi_sacd_act(agent, obs, true, action[1]) == VDI_OK);
+    CHECK(memcmp(action[0], action[1], sizeof action[0]) == 0);
+    const char *path = scratch_path("policy.h");
+    CHECK_OK(vdi_policy_save_c(path, policy, "pilot", &err), err);
+    CHECK_OK(vdi_reader_open(&r, path, &err), err);
+    CHECK(vdi_read(&r, head, 26) == 26 && !strcmp(head, "/* A policy written by vdi"), "%s", head);
+    vdi_reader_close(&r);
+    remove(path);
+    vdi_sacd_destroy(again);
+    r = vdi_reader_memory(out.data, out.size / 2, "memory"); /* cut in the middle */
+    CHECK(vdi_sacd_read(&r, NULL, NULL, &again, &err) < 0 && again == NULL, "%s", err.message);
+    vdi_buffer_free(&out);
+    vdi_policy_destroy(policy);
+    vdi_sacd_destroy(agent);
+}
+
 TEST(sacd, algorithms_by_name) {
     vdi_sacd_algo algo = VDI_SACD_SAC;
     for (int i = 0; i <= VDI_SACD_SAC; i++) {
