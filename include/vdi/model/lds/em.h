@@ -402,7 +402,9 @@ VDI__FN void vdi__lds_update_variances(const vdi_lds *p, const vdi_lds_data *a, 
         one.yx = a->sums.g.yx + r * one.K;
         one.mean_y = a->sums.g.mean_y + r;
         vdi__residual_covariance(&one, a->sums.theta + r * one.K, &variance);
-        R[(first + r) * (a->n + 1)] = VDI__MAX(variance, vdi__lds_variance_floor(p, a, first + r));
+        double *to = R + (first + r) * (a->n + 1);
+        if (*to != 0 || p->desc.r_floor > 0) /* without noise it stays so */
+            *to = VDI__MAX(variance, vdi__lds_variance_floor(p, a, first + r));
     }
 }
 

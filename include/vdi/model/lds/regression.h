@@ -221,6 +221,12 @@ VDI__FN bool vdi__floor_holds(int64_t n, const vdi__floor *f, const double *V, d
     return vdi_cholesky(VDI_F64, (size_t)n, work, (size_t)n, NULL) == VDI_OK;
 }
 
+/* Where the covariance now has no variance at all, what a step finds is rounding: V keeps the zeros. */
+VDI__FN void vdi__keep_zeros(int64_t n, const double *now, double *V) {
+    for (int64_t i = 0; i < n * n; i++)
+        if (now[i / n * (n + 1)] == 0 || now[i % n * (n + 1)] == 0) V[i] = 0;
+}
+
 /* V becomes the matrix nearest to it in likelihood that keeps the floor: its eigenvalues, in units
  * of the scale, are clipped. `work` holds 3 n n + n. */
 VDI__FN vdi_status vdi__apply_floor(int64_t n, const vdi__floor *f, double *V, double *work,
@@ -228,6 +234,7 @@ VDI__FN vdi_status vdi__apply_floor(int64_t n, const vdi__floor *f, double *V, d
     const size_t N = (size_t)n;
     double *vectors = work, *scratch = work + n * n, *scaled = work + 2 * n * n;
     double *values = work + 3 * n * n, least = f->least;
+    if (f->now) vdi__keep_zeros(n, f->now, V);
     if (vdi__floor_holds(n, f, V, work)) return VDI_OK;
     if (f->now && !vdi__floor_holds(n, f, f->now, work)) {
         vdi__floor_scale(n, f->scale, false, f->now, scaled);
@@ -246,6 +253,7 @@ VDI__FN vdi_status vdi__apply_floor(int64_t n, const vdi__floor *f, double *V, d
     vdi_gemm(VDI_F64, VDI_GEMM_TB, N, N, N, scaled, N, vectors, N, V, N);
     vdi__floor_scale(n, f->scale, true, V, V);
     vdi__symmetrise(n, V);
+    if (f->now) vdi__keep_zeros(n, f->now, V);
     return VDI_OK;
 }
 #endif
