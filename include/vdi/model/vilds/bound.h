@@ -376,6 +376,23 @@ VDI__FN void vdi__vilds_bend(vdi_vilds *m, const vdi__vilds_batch *b, int64_t sa
     q->kl = vdi_var_add(t, q->kl, bent);
 }
 
+/* Half of E eps'eps less its mean over the samples, for each trial: added to a bound of samples with
+ * the exact entropy of q, it makes that of the samples themselves out of it. Where q is near the
+ * posterior, log p(y,z) - log q(z) is nearly the same for all z, and log p(y,z) alone is not. */
+VDI__FN vdi_var vdi__vilds_same_samples(vdi_vilds *m, const vdi__vilds_batch *b, vdi_tensor eps) {
+    const int64_t B = b->info.trials, T = b->info.T, d = m->desc.d, S = eps.shape[0];
+    double *sum = (double *)vdi_arena_alloc(&m->arena, (size_t)B * sizeof *sum);
+    if (!sum) return vdi_tape_fail(m->tape, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    for (int64_t i = 0; i < B; i++) {
+        sum[i] = -0.5 * (double)(b->info.length[i] * d);
+        for (int64_t s = 0; s < S; s++) {
+            const double *e = (const double *)eps.data + (s * B + i) * T * d;
+            sum[i] += 0.5 / (double)S * vdi__vm_dot(b->info.length[i] * d, e, e);
+        }
+    }
+    return vdi_tape_constant(m->tape, vdi_tensor_1d(sum, VDI_F64, B));
+}
+
 /* The bound itself, from q. `eps` may be the null tensor where the likelihood has a closed form. */
 VDI__FN void vdi__vilds_bound(vdi_vilds *m, vdi__vilds_batch *b, vdi_tensor eps, vdi__vilds_q *q) {
     vdi_tape *t = m->tape;
@@ -390,6 +407,7 @@ VDI__FN void vdi__vilds_bound(vdi_vilds *m, vdi__vilds_batch *b, vdi_tensor eps,
         q->kl = vdi_var_add(
             t, vdi_var_mul_scalar(t, q->logdet, 0.5),
             vdi__per_trial(t, &b->info, vdi__per_trial_length, -0.5 * d * (1 + VDI_LOG_2PI)));
+        q->kl = vdi_var_sub(t, q->kl, vdi__vilds_same_samples(m, b, eps));
     } else {
         vdi__vilds_kl(m, b, q);
         if (m->at.transition >= 0) vdi__vilds_bend(m, b, samples, q);
