@@ -20,11 +20,13 @@ C11     := -std=c11
 GNU11   := -std=gnu11 -g -Wall -Wextra
 DEPEND   = -MMD -MP
 LIBS    := -lm -lpthread
+# The library in four parts (VDI_IMPLEMENTATION_PART), so that -j compiles them side by side.
+PARTS   := 1 2 3 4
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PRECIOUS: $(B)/tests/%.o $(B)/portable/%.o
+.PRECIOUS: $(B)/tests/%.o $(B)/portable/%.o $(B)/vdi_impl-%.o $(B)/examples/vdi_impl-%.o
 
 .PHONY: help
 help: ## what this file can do
@@ -46,7 +48,8 @@ vdi.h: $(B)/vdi.h.stamp ## the single file, generated from include/vdi
 # ---- the tool ----------------------------------------------------------------------------------------------------------
 
 TOOL_AT ?= vdi
-TOOL := $(patsubst examples/vdi/%.c,$(B)/tool/%.o,$(wildcard examples/vdi/*.c))
+TOOL := $(patsubst examples/vdi/%.c,$(B)/tool/%.o,$(filter-out examples/vdi/vdi.c,$(wildcard examples/vdi/*.c)))
+TOOL += $(if $(TOOL),$(PARTS:%=$(B)/tool/vdi-%.o))
 
 ifneq ($(TOOL),)
 # Static where the C library allows it, so that the binary runs on any machine of the lab.
@@ -68,6 +71,10 @@ $(B)/tool/%.o: examples/vdi/%.c vdi.h $(B)/tool/page.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARN) $(CFLAGS) $(DEPEND) -I. -I$(B)/tool -c $< -o $@
 
+$(B)/tool/vdi-%.o: examples/vdi/vdi.c vdi.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARN) $(CFLAGS) $(DEPEND) -DVDI_IMPLEMENTATION_PART=$* -I. -c $< -o $@
+
 # The files of its pages, each as an array of characters: inspect.css is page_inspect_css.
 PAGES := $(sort $(wildcard examples/vdi/page/*))
 $(B)/tool/page.h: $(PAGES)
@@ -88,6 +95,7 @@ page: vdi ## check and try the scripts of the tool's pages (needs node)
 TESTS    := $(filter-out vdi_impl,$(basename $(notdir $(wildcard tests/*.c))))
 SUITES   := $(TESTS:%=$(B)/tests/%)
 PORTABLE := $(TESTS:%=$(B)/portable/%.o) $(B)/portable/main.o
+IMPL     := $(PARTS:%=$(B)/vdi_impl-%.o)
 
 .PHONY: test suites portable portable-build counts
 test: ## the Criterion suites (installs Criterion if it may; without it, the portable suite)
@@ -105,9 +113,9 @@ counts: $(SUITES) $(B)/portable/run ## write tests/counts: how many tests each s
 	@$(B)/portable/run --list > $(B)/portable/list && echo "portable $$(wc -l < $(B)/portable/list)" >> $(B)/counts
 	@cp $(B)/counts tests/counts; cat tests/counts
 
-$(B)/vdi_impl.o: tests/vdi_impl.c
+$(B)/vdi_impl-%.o: tests/vdi_impl.c
 	@mkdir -p $(@D)
-	$(CC) $(C11) $(WARN) $(CFLAGS) $(DEPEND) -I$(VDI_DIR) -c $< -o $@
+	$(CC) $(C11) $(WARN) $(CFLAGS) $(DEPEND) -DVDI_IMPLEMENTATION_PART=$* -I$(VDI_DIR) -c $< -o $@
 
 # tells the programs of tests/portable/ where it enters and leaves a function (make check-stack check-traps)
 $(B)/instrumented.o: tests/vdi_impl.c
@@ -119,7 +127,7 @@ $(B)/tests/%.o: tests/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GNU11) $(CFLAGS) $(DEPEND) -I$(VDI_DIR) -c $< -o $@
 
-$(B)/tests/%: $(B)/tests/%.o $(B)/vdi_impl.o
+$(B)/tests/%: $(B)/tests/%.o $(IMPL)
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -lcriterion $(LIBS)
 
 $(B)/portable/main.o: tests/portable/main.c
@@ -130,7 +138,7 @@ $(B)/portable/%.o: tests/%.c
 	@mkdir -p $(@D)
 	$(CC) $(GNU11) $(CFLAGS) $(DEPEND) -DVDI_TEST_PORTABLE -I$(VDI_DIR) -c $< -o $@
 
-$(B)/portable/run: $(PORTABLE) $(B)/vdi_impl.o
+$(B)/portable/run: $(PORTABLE) $(IMPL)
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(LIBS)
 
 # ---- examples (one program per file, from the single file alone) and benchmarks ----------------------------------------
@@ -142,11 +150,11 @@ examples: $(EXAMPLES) ## build the examples and run them
 	@for e in $(EXAMPLES); do echo "-- $$e"; $(RUN_ENV) $$e || exit 1; done
 
 # The implementation is compiled once for all of them, as a user does it.
-$(B)/examples/vdi_impl.o: tests/vdi_impl.c vdi.h
+$(B)/examples/vdi_impl-%.o: tests/vdi_impl.c vdi.h
 	@mkdir -p $(@D)
-	$(CC) $(C11) $(CFLAGS) $(DEPEND) -I. -c $< -o $@
+	$(CC) $(C11) $(CFLAGS) $(DEPEND) -DVDI_IMPLEMENTATION_PART=$* -I. -c $< -o $@
 
-$(B)/examples/%: examples/%.c $(B)/examples/vdi_impl.o
+$(B)/examples/%: examples/%.c $(PARTS:%=$(B)/examples/vdi_impl-%.o)
 	$(CC) $(C11) $(CFLAGS) $(DEPEND) -I. $^ -o $@ $(LDFLAGS) $(LIBS)
 
 # Simulators on Box2D that serve the environments LunarLander and BipedalWalker to `vdi sacd train --env-cmd` (docs/guide/environments.md).

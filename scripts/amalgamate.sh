@@ -79,7 +79,7 @@ BEGIN {
     for (i = top + 1; i <= lines["vdi.h"]; i++) {
         line = text["vdi.h", i]
         if (line ~ /^#if/ && line ~ /VDI__BODIES/) break
-        if (line ~ /^#if/) section = i
+        if (line ~ /^#if/) section = line
         if (line ~ /^#endif/) section = 0
         inc = project(line)
         if (inc != "") { order[++count] = inc; listed[inc] = section }
@@ -92,16 +92,16 @@ BEGIN {
     print "#ifndef VDI__PASS"
     for (i = top + 1; i <= last; i++) {
         line = text["vdi.h", i]
-        if (line ~ /^#if/) section = i
+        if (line ~ /^#if/) section = line
         if (line ~ /^#endif/) section = 0
         inc = project(line)
         if (inc != "") declarations(inc)
         else print line
     }
     print "\n/* ======================== implementation ======================== */"
-    print "#if defined(VDI_CORE_IMPLEMENTATION)\n#define VDI__BODIES"
+    print "#if defined(VDI__WANTED)\n#define VDI__BODIES"
     for (k = 1; k <= count; k++) implementation(order[k])
-    print "#undef VDI__BODIES\n#endif /* VDI_CORE_IMPLEMENTATION */"
+    print "#undef VDI__BODIES\n#endif /* VDI__WANTED */"
     banner("core/names_end.h"); whole("core/names_end.h")
     print "\n#else /* VDI__PASS: the file includes itself for one pass of kernel bodies */"
     banner("kernel/simd.h")

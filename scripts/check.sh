@@ -217,7 +217,12 @@ step_link() {
     run gcc -std=c11 -O0 -I. -DVDI_STATIC -DVDI_KERNEL_IMPLEMENTATION $h/main.c $h/other.c -o "$dir/static" -lm -lpthread
     run gcc -std=c11 -O0 "-I$dir" -DVDI_STATIC -DVDI_KERNEL_IMPLEMENTATION '-DHEADER="sub/renamed.h"' '-DVDI_SELF="renamed.h"' \
         $h/main.c $h/other.c -o "$dir/renamed" -lm -lpthread
-    for program in one mixed mixed2 static renamed; do run "$dir/$program"; done
+    for part in 1 2 3 4; do run gcc -std=c11 -O0 -I. "-DVDI_IMPLEMENTATION_PART=$part" -c tests/vdi_impl.c -o "$dir/part$part.o"; done
+    run gcc -std=c11 -I. $h/main.c $h/other.c "$dir/part1.o" "$dir/part2.o" "$dir/part3.o" "$dir/part4.o" -o "$dir/parts" -lm -lpthread
+    nm -g --defined-only "$dir/impl.o" | awk '{ print $3 }' | sort > "$dir/whole.names"
+    nm -g --defined-only "$dir"/part?.o | awk 'NF == 3 && $3 !~ /^vdi__/ { print $3 }' | sort > "$dir/parts.names"
+    cmp "$dir/whole.names" "$dir/parts.names" || die "the parts do not define what the whole does, each name once"
+    for program in one mixed mixed2 static renamed parts; do run "$dir/$program"; done
 }
 
 # Only vdi_ leaves the object, nothing in static mode; one mutable global; nobody aborts, prints, or asks for the time.
@@ -421,7 +426,7 @@ step_simd() { # each path that this processor has, by name
 }
 # Every public function is called by a test; tests/descs.c sets every field of every description.
 step_called() {
-    nm -g --defined-only "$B/vdi_impl.o" | awk '$2 == "T" { print $3 }' | sort -u > "$dir/public"
+    nm -g --defined-only "$B"/vdi_impl-*.o | awk '$2 == "T" { print $3 }' | sort -u > "$dir/public"
     nm -u "$B"/portable/*.o | awk '$1 == "U" { print $2 }' | sort -u > "$dir/used"
     comm -23 "$dir/public" "$dir/used" > "$dir/never"
     [ ! -s "$dir/never" ] || { cat "$dir/never"; die "no test calls these"; }

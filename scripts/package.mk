@@ -122,9 +122,9 @@ MPI   := $(patsubst examples/mpi/%.c,$(B)/mpi/%,$(wildcard examples/mpi/*.c))
 .PHONY: mpi
 mpi: $(MPI) ## the examples of examples/mpi (needs Debian's openmpi-bin, libopenmpi-dev)
 
-$(B)/mpi/%: examples/mpi/%.c examples/mpi/vdi_mpi.h $(B)/examples/vdi_impl.o
+$(B)/mpi/%: examples/mpi/%.c examples/mpi/vdi_mpi.h $(PARTS:%=$(B)/examples/vdi_impl-%.o)
 	@mkdir -p $(@D)
-	OMPI_CC="$(CC)" $(MPICC) $(GNU11) $(CFLAGS) -I. -Iexamples/mpi $< $(B)/examples/vdi_impl.o -o $@ $(LDFLAGS) $(LIBS)
+	OMPI_CC="$(CC)" $(MPICC) $(GNU11) $(CFLAGS) -I. -Iexamples/mpi $< $(PARTS:%=$(B)/examples/vdi_impl-%.o) -o $@ $(LDFLAGS) $(LIBS)
 
 # ---- the site --------------------------------------------------------------------------------------------------------------
 # Plain HTML of README, docs, examples with what they print, and the header; the browser page too, where it can be built.

@@ -96,6 +96,9 @@ VDI__INLINE size_t vdi_array_size(size_t size, int64_t n0, int64_t n1, int64_t n
     return vdi_mul_size(vdi_mul_size(vdi_mul_size(size, (size_t)m0), (size_t)m1), (size_t)m2);
 }
 
+/* Before the data of each chunk of an arena, in bytes. */
+#define VDI__CHUNK_HEADER VDI_ALIGN
+
 #endif /* VDI_CORE_ALLOC_H */
 
 #if defined(VDI__BODIES) && defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI_CORE_ALLOC_C)
@@ -147,8 +150,6 @@ typedef struct vdi__chunk {
     struct vdi__chunk *next;
     size_t size, used; /* of the data that follow, in bytes */
 } vdi__chunk;
-
-#define VDI__CHUNK_HEADER VDI_ALIGN
 
 VDI__FN vdi__chunk *vdi__arena_grow(vdi_arena *arena, size_t size) {
     size_t data = VDI__MAX(arena->chunk_size, size);

@@ -5,6 +5,9 @@
  *
  * Switches (define before every include of vdi, or not at all; no struct layout depends on one):
  *   VDI_IMPLEMENTATION   compile everything here; in exactly one C or C++ file
+ *   VDI_IMPLEMENTATION_PART   with it: 1, 2, 3 or 4, a quarter of everything, for files that
+ *                   compile side by side; all four are linked, each quarter once. Cost: calls
+ *                   between quarters are not inlined
  *   VDI_CORE_IMPLEMENTATION   only core; likewise VDI_KERNEL_, VDI_LINALG_, VDI_GRAD_, VDI_IO_,
  *                             VDI_MODEL_, and one per
  *                   model (VDI_LDS_IMPLEMENTATION ...); each brings what it stands on. Cost:
@@ -49,6 +52,18 @@
 #if __FINITE_MATH_ONLY__ > 0
 #error "vdi: compile without -ffinite-math-only; vdi has to see NaN and infinity"
 #endif
+#endif
+
+/* Which quarter of the implementation (the list is at the end of this file); 0: it is not cut. */
+#if defined(VDI_IMPLEMENTATION_PART)
+#define VDI__PART VDI_IMPLEMENTATION_PART
+#if VDI__PART < 1 || VDI__PART > 4
+#error "vdi: VDI_IMPLEMENTATION_PART is 1, 2, 3 or 4"
+#elif defined(VDI_STATIC)
+#error "vdi: parts are linked with each other, so that they cannot be static (VDI_STATIC)"
+#endif
+#else
+#define VDI__PART 0
 #endif
 
 #include "system.h"
@@ -127,6 +142,13 @@
 #endif
 /* A function that only the implementation sees. */
 #define VDI__FN VDI__UNUSED static
+/* Likewise one that several parts use; each has a prototype among the declarations of its header,
+ * for implementations in parts. */
+#if VDI__PART
+#define VDI__LINK VDI__DEF
+#else
+#define VDI__LINK VDI__FN
+#endif
 /* A small function in the declarations: static in every file. */
 #if defined(VDI_INLINE_SYMBOLS)
 #define VDI__INLINE VDI_API
@@ -152,6 +174,29 @@
 
 /* Which parts to compile: outside the guard, since an implementation may be asked for by a later
  * include. */
+#if defined(VDI_IMPLEMENTATION) && VDI__PART && !defined(VDI__WANTED)
+#if VDI__PART == 1
+#define VDI_CORE_IMPLEMENTATION
+#define VDI_KERNEL_IMPLEMENTATION
+#elif VDI__PART == 2
+#define VDI_LINALG_IMPLEMENTATION
+#elif VDI__PART == 3
+#define VDI_GRAD_IMPLEMENTATION
+#define VDI_CALCIUM_IMPLEMENTATION
+#define VDI_DEEPSPIKE_IMPLEMENTATION
+#define VDI_PRETRAINED_IMPLEMENTATION
+#define VDI_ENV_IMPLEMENTATION
+#define VDI_SACD_IMPLEMENTATION
+#elif VDI__PART == 4
+#define VDI_LDS_IMPLEMENTATION
+#define VDI_PLDS_IMPLEMENTATION
+#define VDI_VILDS_IMPLEMENTATION
+#define VDI_SCORE_IMPLEMENTATION
+#define VDI_OASIS_IMPLEMENTATION
+#define VDI_IO_IMPLEMENTATION
+#endif
+#define VDI__WANTED
+#elif !VDI__PART
 #if defined(VDI_IMPLEMENTATION)
 #ifndef VDI_IO_IMPLEMENTATION
 #define VDI_IO_IMPLEMENTATION
@@ -221,3 +266,7 @@
     !defined(VDI_CORE_IMPLEMENTATION)
 #define VDI_CORE_IMPLEMENTATION
 #endif
+#if defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI__WANTED)
+#define VDI__WANTED
+#endif
+#endif /* !VDI__PART */

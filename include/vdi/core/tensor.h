@@ -116,6 +116,77 @@ VDI_API void vdi_dtype_store(vdi_dtype dtype, void *p, int64_t i, double value);
 /** Count of NaN and infinite elements. */
 VDI_API int64_t vdi_tensor_count_nonfinite(vdi_tensor t);
 
+/* ---- private: what the bodies of other modules use, too ------------------------------------- */
+
+VDI__INLINE vdi_tensor vdi__tensor_null(void) {
+    vdi_tensor t = VDI__ZERO;
+    t.ndim = -1;
+    return t;
+}
+
+/* vdi_dtype_load and _store where the type is known to be real, in loops that run often: the only
+ * ways into such memory. `dtype` is a number so that nodes, which keep it in a byte, pass theirs. */
+VDI__INLINE size_t vdi__real_size(unsigned dtype) {
+    return dtype == VDI_F64 ? sizeof(double) : sizeof(float);
+}
+VDI__INLINE void *vdi__element(unsigned dtype, const void *p, size_t i) {
+    return (char *)(uintptr_t)p + i * vdi__real_size(dtype);
+}
+VDI__INLINE double vdi__load(unsigned dtype, const void *p, size_t i) {
+    return dtype == VDI_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
+}
+VDI__INLINE void vdi__store(unsigned dtype, void *p, size_t i, double x) {
+    if (dtype == VDI_F64)
+        ((double *)p)[i] = x;
+    else
+        ((float *)p)[i] = (float)x;
+}
+
+/* isfinite of mingw's math.h warns of a conversion to float; and a comparison would raise INVALID
+ * on NaN. */
+VDI__INLINE bool vdi__is_finite(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits >> 52 & 0x7ff) != 0x7ff;
+}
+
+VDI__INLINE void *vdi__tensor_at(vdi_tensor t, int64_t offset) {
+    return t.data ? (char *)t.data + offset * (int64_t)vdi_dtype_size(t.dtype) : NULL;
+}
+
+/* Walks any strided tensor by rows of its last axis. */
+typedef struct vdi__rows {
+    int64_t index[VDI_MAX_DIMS];
+    int64_t left; /* rows still to come */
+} vdi__rows;
+
+VDI__INLINE vdi__rows vdi__rows_begin(vdi_tensor t) {
+    vdi__rows r = VDI__ZERO;
+    r.left = vdi_tensor_ok(t) ? 1 : 0;
+    for (int i = 0; i + 1 < t.ndim; i++)
+        r.left *= t.shape[i];
+    return r;
+}
+
+VDI__INLINE int64_t vdi__rows_offset(const vdi__rows *r, vdi_tensor t) {
+    int64_t offset = 0;
+    for (int i = 0; i + 1 < t.ndim; i++)
+        offset += r->index[i] * t.stride[i];
+    return offset;
+}
+
+VDI__INLINE void vdi__rows_next(vdi__rows *r, vdi_tensor t) {
+    r->left--;
+    for (int i = t.ndim - 2; i >= 0; i--) {
+        if (++r->index[i] < t.shape[i]) return;
+        r->index[i] = 0;
+    }
+}
+
+#if VDI__PART
+VDI__LINK int64_t vdi__shape_count(int ndim, const int64_t *shape);
+#endif
+
 #endif /* VDI_CORE_TENSOR_H */
 
 #if defined(VDI__BODIES) && defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI_CORE_TENSOR_C)
@@ -132,15 +203,9 @@ VDI__DEF const char *vdi_dtype_name(vdi_dtype dtype) {
     return (unsigned)dtype < VDI_DTYPE_COUNT ? name[dtype] : "?";
 }
 
-VDI__FN vdi_tensor vdi__tensor_null(void) {
-    vdi_tensor t = VDI__ZERO;
-    t.ndim = -1;
-    return t;
-}
-
 /* Elements of a shape, or -1 if an extent is negative or that many 8-byte elements are more than
  * one object can hold: then their bytes, rounded up, cannot overflow either. */
-VDI__FN int64_t vdi__shape_count(int ndim, const int64_t *shape) {
+VDI__LINK int64_t vdi__shape_count(int ndim, const int64_t *shape) {
     int64_t n = 1;
     bool empty = false;
     if (ndim < 0 || ndim > VDI_MAX_DIMS) return -1;
@@ -275,10 +340,6 @@ VDI__DEF vdi_tensor vdi_arena_tensor(vdi_arena *arena, vdi_dtype dtype, int ndim
     return t.data ? t : vdi__tensor_null();
 }
 
-VDI__FN void *vdi__tensor_at(vdi_tensor t, int64_t offset) {
-    return t.data ? (char *)t.data + offset * (int64_t)vdi_dtype_size(t.dtype) : NULL;
-}
-
 VDI__DEF vdi_tensor vdi_tensor_slice(vdi_tensor t, int axis, int64_t start, int64_t step,
                                      int64_t count) {
     if (axis < 0 || axis >= t.ndim || count < 0) return vdi__tensor_null();
@@ -411,61 +472,6 @@ VDI__DEF void vdi_dtype_store(vdi_dtype dtype, void *p, int64_t i, double value)
                                 : (int64_t)vdi__round_clamp(value, -9.3e18, 9.3e18);
         break;
     case VDI_BOOL: ((uint8_t *)p)[i] = value != 0; break;
-    }
-}
-
-/* The same where the type is known to be real, in loops that run often: the only ways into such
- * memory. `dtype` is a number so that nodes, which keep it in a byte, pass theirs. */
-VDI__INLINE size_t vdi__real_size(unsigned dtype) {
-    return dtype == VDI_F64 ? sizeof(double) : sizeof(float);
-}
-VDI__INLINE void *vdi__element(unsigned dtype, const void *p, size_t i) {
-    return (char *)(uintptr_t)p + i * vdi__real_size(dtype);
-}
-VDI__INLINE double vdi__load(unsigned dtype, const void *p, size_t i) {
-    return dtype == VDI_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
-}
-VDI__INLINE void vdi__store(unsigned dtype, void *p, size_t i, double x) {
-    if (dtype == VDI_F64)
-        ((double *)p)[i] = x;
-    else
-        ((float *)p)[i] = (float)x;
-}
-
-/* isfinite of mingw's math.h warns of a conversion to float; and a comparison would raise INVALID
- * on NaN. */
-VDI__INLINE bool vdi__is_finite(double x) {
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return (bits >> 52 & 0x7ff) != 0x7ff;
-}
-
-/* Walks any strided tensor by rows of its last axis. */
-typedef struct vdi__rows {
-    int64_t index[VDI_MAX_DIMS];
-    int64_t left; /* rows still to come */
-} vdi__rows;
-
-VDI__FN vdi__rows vdi__rows_begin(vdi_tensor t) {
-    vdi__rows r = VDI__ZERO;
-    r.left = vdi_tensor_ok(t) ? 1 : 0;
-    for (int i = 0; i + 1 < t.ndim; i++)
-        r.left *= t.shape[i];
-    return r;
-}
-
-VDI__FN int64_t vdi__rows_offset(const vdi__rows *r, vdi_tensor t) {
-    int64_t offset = 0;
-    for (int i = 0; i + 1 < t.ndim; i++)
-        offset += r->index[i] * t.stride[i];
-    return offset;
-}
-
-VDI__FN void vdi__rows_next(vdi__rows *r, vdi_tensor t) {
-    r->left--;
-    for (int i = t.ndim - 2; i >= 0; i--) {
-        if (++r->index[i] < t.shape[i]) return;
-        r->index[i] = 0;
     }
 }
 

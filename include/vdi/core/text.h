@@ -39,6 +39,18 @@ VDI_API size_t vdi_text_parse_int(const char *s, size_t n, int64_t *out);
 /** Likewise without a sign, up to 2^64 - 1. */
 VDI_API size_t vdi_text_parse_unsigned(const char *s, size_t n, uint64_t *out);
 
+/* ---- private: what the bodies of other modules use, too ------------------------------------- */
+
+/* U+FFFD: what stands for bytes that are no UTF-8 wherever text is written. */
+#define VDI__UTF8_REPLACEMENT "\xEF\xBF\xBD"
+
+#if VDI__PART
+VDI__LINK size_t vdi__utf8_length(const char *text, size_t n);
+VDI__LINK bool vdi__utf8_valid(const char *text);
+VDI__LINK uint32_t vdi__utf8_get(const char *text, size_t length);
+VDI__LINK size_t vdi__utf8_put(char *out, uint32_t c);
+#endif
+
 #endif /* VDI_CORE_TEXT_H */
 
 #if defined(VDI__BODIES) && defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI_CORE_TEXT_C)
@@ -613,12 +625,9 @@ VDI__DEF size_t vdi_text_parse_int(const char *s, size_t n, int64_t *out) {
 
 /* ---- UTF-8 ---------------------------------------------------------------------------------- */
 
-/* U+FFFD: what stands for bytes that are no UTF-8 wherever text is written. */
-#define VDI__UTF8_REPLACEMENT "\xEF\xBF\xBD"
-
 /* Bytes of the well-formed sequence at s[0..n), or 0 (RFC 3629: no overlong forms, no surrogates,
    nothing above U+10FFFF). It never looks behind a zero byte. */
-VDI__FN size_t vdi__utf8_length(const char *text, size_t n) {
+VDI__LINK size_t vdi__utf8_length(const char *text, size_t n) {
     const uint8_t *s = (const uint8_t *)text;
     size_t length = 0;
     if (n == 0) return 0;
@@ -636,7 +645,7 @@ VDI__FN size_t vdi__utf8_length(const char *text, size_t n) {
     return overlong || surrogate || beyond ? 0 : length;
 }
 
-VDI__FN bool vdi__utf8_valid(const char *text) {
+VDI__LINK bool vdi__utf8_valid(const char *text) {
     const size_t n = strlen(text);
     for (size_t i = 0, length; i < n; i += length) {
         length = vdi__utf8_length(text + i, n - i);
@@ -646,7 +655,7 @@ VDI__FN bool vdi__utf8_valid(const char *text) {
 }
 
 /* The character of a well-formed sequence of that length. */
-VDI__FN uint32_t vdi__utf8_get(const char *text, size_t length) {
+VDI__LINK uint32_t vdi__utf8_get(const char *text, size_t length) {
     const uint8_t *s = (const uint8_t *)text;
     uint32_t c = length == 1 ? s[0] : s[0] & (0x7Fu >> length);
     for (size_t i = 1; i < length; i++)
@@ -654,7 +663,7 @@ VDI__FN uint32_t vdi__utf8_get(const char *text, size_t length) {
     return c;
 }
 
-VDI__FN size_t vdi__utf8_put(char *out, uint32_t c) {
+VDI__LINK size_t vdi__utf8_put(char *out, uint32_t c) {
     static const uint8_t lead[5] = {0, 0, 0xC0, 0xE0, 0xF0};
     const size_t length = (size_t)1 + (c >= 0x80) + (c >= 0x800) + (c >= 0x10000);
     for (size_t i = length; i-- > 1; c >>= 6)

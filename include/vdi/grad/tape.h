@@ -155,6 +155,10 @@ VDI_API bool vdi_var_needs_grad(const vdi_tape *t, vdi_var v);
  * cleared; NULL when memory is out or on a measuring tape. */
 VDI_API void *vdi_tape_scratch(vdi_tape *t, size_t bytes);
 
+#if VDI__PART
+VDI__LINK void *vdi__tape_payload(vdi_tape *t, const char *where, size_t bytes);
+#endif
+
 #endif /* VDI_GRAD_TAPE_H */
 
 #if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_TAPE_C)
@@ -280,7 +284,7 @@ VDI__INLINE void *vdi__tape_bump(vdi_tape *t, size_t size) {
 VDI__INLINE size_t vdi__lines(size_t bytes) { return (bytes + (VDI__LINE - 1)) & ~(VDI__LINE - 1); }
 
 /* Memory that even a measuring tape writes. */
-VDI__FN void *vdi__tape_payload(vdi_tape *t, const char *where, size_t bytes) {
+VDI__LINK void *vdi__tape_payload(vdi_tape *t, const char *where, size_t bytes) {
     void *p = bytes > SIZE_MAX / 2 ? NULL : vdi__tape_bump(t, vdi__lines(bytes));
     if (!p) (void)vdi_tape_fail(t, VDI_ERR_MEMORY, where, "no memory for %zu bytes", bytes);
     return p;

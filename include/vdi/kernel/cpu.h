@@ -90,20 +90,14 @@ VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 #define VDI__HAVE_SCALAR 1
 #endif
 
+#if VDI__PART
+VDI__LINK int vdi__simd_load(void);
+#endif
+
 #endif /* VDI_KERNEL_CPU_H */
 
 #if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_CPU_C)
 #define VDI_KERNEL_CPU_C
-
-#if VDI__HAVE_SSE2 || VDI__HAVE_AVX2 || VDI__HAVE_AVX512
-#include <immintrin.h>
-#endif
-#if VDI__HAVE_NEON
-#include <arm_neon.h>
-#endif
-#if VDI__HAVE_WASM
-#include <wasm_simd128.h>
-#endif
 
 static int vdi__simd_index = 0; /* 0: not looked for yet */
 
@@ -161,7 +155,7 @@ VDI__FN void vdi__simd_store(int index) {
 #endif
 }
 
-VDI__FN int vdi__simd_load(void) {
+VDI__LINK int vdi__simd_load(void) {
 #if VDI__GNU && !defined(__TINYC__)
     int index = __atomic_load_n(&vdi__simd_index, __ATOMIC_RELAXED);
 #else

@@ -14,7 +14,6 @@
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wpass-failed"
 #endif
-#include "../core/glue_end.h" /* repeated */
 #if VDI__PRAGMAS
 #pragma GCC push_options
 #pragma GCC optimize("no-tree-vrp", "no-tree-pre", "no-thread-jumps", "no-gcse")
@@ -87,6 +86,5 @@
 #if VDI__PRAGMAS
 #pragma GCC pop_options
 #endif
-#include "../core/glue_begin.h" /* repeated */
 #undef VDI__PASS_FILE
 #undef VDI__PASS

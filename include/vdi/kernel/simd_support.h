@@ -5,9 +5,20 @@
 #include "cpu.h"
 #endif
 
-#if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && \
-    !defined(VDI_KERNEL_SIMD_SUPPORT_C)
+/* linalg has passes, too, and may be a part of its own */
+#if defined(VDI__BODIES) && !defined(VDI_KERNEL_SIMD_SUPPORT_C) && \
+    (defined(VDI_KERNEL_IMPLEMENTATION) || defined(VDI_LINALG_IMPLEMENTATION))
 #define VDI_KERNEL_SIMD_SUPPORT_C
+
+#if VDI__HAVE_SSE2 || VDI__HAVE_AVX2 || VDI__HAVE_AVX512
+#include <immintrin.h>
+#endif
+#if VDI__HAVE_NEON
+#include <arm_neon.h>
+#endif
+#if VDI__HAVE_WASM
+#include <wasm_simd128.h>
+#endif
 
 /* 1: float with the digits of double, 2: both with more, or nobody knows. */
 #if !defined(FLT_EVAL_METHOD) || FLT_EVAL_METHOD == 0 || FLT_EVAL_METHOD == 16

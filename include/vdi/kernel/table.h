@@ -38,6 +38,18 @@ typedef struct vdi__kernels {
 #undef VDI__X
 } vdi__kernels;
 
+/* The two rows of a path, or none. */
+#define VDI__TABLE_ROWS_0(table, path) \
+    { NULL, NULL }
+#define VDI__TABLE_ROWS_1(table, path) \
+    { &table##_##path##_f32, &table##_##path##_f64 }
+#define VDI__TABLE_ROWS_(have, table, path) VDI__TABLE_ROWS_##have(table, path)
+#define VDI__TABLE_ROWS(have, table, path) VDI__TABLE_ROWS_(have, table, path)
+
+#if VDI__PART
+VDI__LINK const vdi__kernels *vdi__kernels_of(vdi_dtype dtype);
+#endif
+
 #endif /* VDI_KERNEL_TABLE_H */
 
 #if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_TABLE_C)
@@ -51,14 +63,6 @@ typedef struct vdi__kernels {
 #endif
 #include "each.h" /* repeated */
 
-/* The two rows of a path, or none. */
-#define VDI__TABLE_ROWS_0(table, path) \
-    { NULL, NULL }
-#define VDI__TABLE_ROWS_1(table, path) \
-    { &table##_##path##_f32, &table##_##path##_f64 }
-#define VDI__TABLE_ROWS_(have, table, path) VDI__TABLE_ROWS_##have(table, path)
-#define VDI__TABLE_ROWS(have, table, path) VDI__TABLE_ROWS_(have, table, path)
-
 static const vdi__kernels *const vdi__kernel_tables[VDI_SIMD_COUNT][2] = {
     {NULL, NULL},
     VDI__TABLE_ROWS(VDI__HAVE_SCALAR, vdi__kernels, scalar),
@@ -70,7 +74,7 @@ static const vdi__kernels *const vdi__kernel_tables[VDI_SIMD_COUNT][2] = {
 };
 
 /* The kernels in use for a real dtype. */
-VDI__INLINE const vdi__kernels *vdi__kernels_of(vdi_dtype dtype) {
+VDI__LINK const vdi__kernels *vdi__kernels_of(vdi_dtype dtype) {
     VDI_ASSERT(vdi_dtype_is_real(dtype));
     return vdi__kernel_tables[vdi__simd_load()][dtype == VDI_F64];
 }
