@@ -4,7 +4,9 @@
  * Do this, in exactly one C or C++ file:
  *     #define VDI_IMPLEMENTATION
  *     #include "vdi.h"
- * and plain includes elsewhere; link with -lm (and -pthread on older systems).
+ * and plain includes elsewhere; link with -lm (and -pthread on older systems). It compiles faster in
+ * four files, side by side (make -j): each defines VDI_IMPLEMENTATION_PART 1, 2, 3 or 4, too, and
+ * the same switches.
  *
  * Ten lines:
  *     double D[2] = {2, 2}, E[1] = {-1}, h[2] = {1, 0}, x[2];           J = [2 -1; -1 2]
@@ -493,6 +495,9 @@
  *
  * Switches (define before every include of vdi, or not at all; no struct layout depends on one):
  *   VDI_IMPLEMENTATION   compile everything here; in exactly one C or C++ file
+ *   VDI_IMPLEMENTATION_PART   with it: 1, 2, 3 or 4, a quarter of everything, for files that
+ *                   compile side by side; all four are linked, each quarter once. Cost: calls
+ *                   between quarters are not inlined
  *   VDI_CORE_IMPLEMENTATION   only core; likewise VDI_KERNEL_, VDI_LINALG_, VDI_GRAD_, VDI_IO_,
  *                             VDI_MODEL_, and one per
  *                   model (VDI_LDS_IMPLEMENTATION ...); each brings what it stands on. Cost:
@@ -537,6 +542,18 @@
 #if __FINITE_MATH_ONLY__ > 0
 #error "vdi: compile without -ffinite-math-only; vdi has to see NaN and infinity"
 #endif
+#endif
+
+/* Which quarter of the implementation (the list is at the end of this file); 0: it is not cut. */
+#if defined(VDI_IMPLEMENTATION_PART)
+#define VDI__PART VDI_IMPLEMENTATION_PART
+#if VDI__PART < 1 || VDI__PART > 4
+#error "vdi: VDI_IMPLEMENTATION_PART is 1, 2, 3 or 4"
+#elif defined(VDI_STATIC)
+#error "vdi: parts are linked with each other, so that they cannot be static (VDI_STATIC)"
+#endif
+#else
+#define VDI__PART 0
 #endif
 
 
@@ -614,6 +631,13 @@
 #endif
 /* A function that only the implementation sees. */
 #define VDI__FN VDI__UNUSED static
+/* Likewise one that several parts use; each has a prototype among the declarations of its header,
+ * for implementations in parts. */
+#if VDI__PART
+#define VDI__LINK VDI__DEF
+#else
+#define VDI__LINK VDI__FN
+#endif
 /* A small function in the declarations: static in every file. */
 #if defined(VDI_INLINE_SYMBOLS)
 #define VDI__INLINE VDI_API
@@ -639,6 +663,29 @@
 
 /* Which parts to compile: outside the guard, since an implementation may be asked for by a later
  * include. */
+#if defined(VDI_IMPLEMENTATION) && VDI__PART && !defined(VDI__WANTED)
+#if VDI__PART == 1
+#define VDI_CORE_IMPLEMENTATION
+#define VDI_KERNEL_IMPLEMENTATION
+#elif VDI__PART == 2
+#define VDI_LINALG_IMPLEMENTATION
+#elif VDI__PART == 3
+#define VDI_GRAD_IMPLEMENTATION
+#define VDI_CALCIUM_IMPLEMENTATION
+#define VDI_DEEPSPIKE_IMPLEMENTATION
+#define VDI_PRETRAINED_IMPLEMENTATION
+#define VDI_ENV_IMPLEMENTATION
+#define VDI_SACD_IMPLEMENTATION
+#elif VDI__PART == 4
+#define VDI_LDS_IMPLEMENTATION
+#define VDI_PLDS_IMPLEMENTATION
+#define VDI_VILDS_IMPLEMENTATION
+#define VDI_SCORE_IMPLEMENTATION
+#define VDI_OASIS_IMPLEMENTATION
+#define VDI_IO_IMPLEMENTATION
+#endif
+#define VDI__WANTED
+#elif !VDI__PART
 #if defined(VDI_IMPLEMENTATION)
 #ifndef VDI_IO_IMPLEMENTATION
 #define VDI_IO_IMPLEMENTATION
@@ -708,6 +755,10 @@
     !defined(VDI_CORE_IMPLEMENTATION)
 #define VDI_CORE_IMPLEMENTATION
 #endif
+#if defined(VDI_CORE_IMPLEMENTATION) && !defined(VDI__WANTED)
+#define VDI__WANTED
+#endif
+#endif /* !VDI__PART */
 
 /* ======== core/win32.h ======== */
 /* core/win32.h - windows.h, where the pool needs it
@@ -1452,10 +1503,10 @@
 /* core/glue_begin.h - from here on gcc compiles with little effort
  *
  * Time is spent in the kernels. What stands around them checks, walks and calls; gcc takes twice as
- * long for it at -O2 as at -O1, and no measurement shows the difference. So, where the user asks
- * for more than -O1, these bodies are compiled at -O1; glue_end.h goes back to the user's level.
- * Loops over numbers that are no kernels stand outside. Nothing happens with other compilers, at
- * -O0 and at -Os.
+ * long for it at -O2 as at -O1, and small products, solvers and OASIS are as fast. So, where the
+ * user asks for more than -O1, these bodies are compiled at -O1; glue_end.h goes back to the user's
+ * level. Random numbers, the dispatch of kernels and the tape's nodes stand outside: a node would
+ * take a quarter longer. Nothing happens with other compilers, at -O0 and at -Os.
  */
 #if !defined(VDI_STATIC) || defined(VDI_CORE_IMPLEMENTATION)
 
@@ -1499,6 +1550,18 @@ VDI_API size_t vdi_text_parse_double(const char *s, size_t n, double *out);
 VDI_API size_t vdi_text_parse_int(const char *s, size_t n, int64_t *out);
 /** Likewise without a sign, up to 2^64 - 1. */
 VDI_API size_t vdi_text_parse_unsigned(const char *s, size_t n, uint64_t *out);
+
+/* ---- private: what the bodies of other modules use, too ------------------------------------- */
+
+/* U+FFFD: what stands for bytes that are no UTF-8 wherever text is written. */
+#define VDI__UTF8_REPLACEMENT "\xEF\xBF\xBD"
+
+#if VDI__PART
+VDI__LINK size_t vdi__utf8_length(const char *text, size_t n);
+VDI__LINK bool vdi__utf8_valid(const char *text);
+VDI__LINK uint32_t vdi__utf8_get(const char *text, size_t length);
+VDI__LINK size_t vdi__utf8_put(char *out, uint32_t c);
+#endif
 
 #endif /* VDI_CORE_TEXT_H */
 
@@ -1659,6 +1722,9 @@ VDI__INLINE size_t vdi_array_size(size_t size, int64_t n0, int64_t n1, int64_t n
     return vdi_mul_size(vdi_mul_size(vdi_mul_size(size, (size_t)m0), (size_t)m1), (size_t)m2);
 }
 
+/* Before the data of each chunk of an arena, in bytes. */
+#define VDI__CHUNK_HEADER VDI_ALIGN
+
 #endif /* VDI_CORE_ALLOC_H */
 
 
@@ -1818,6 +1884,77 @@ VDI_API double vdi_dtype_load(vdi_dtype dtype, const void *p, int64_t i);
 VDI_API void vdi_dtype_store(vdi_dtype dtype, void *p, int64_t i, double value);
 /** Count of NaN and infinite elements. */
 VDI_API int64_t vdi_tensor_count_nonfinite(vdi_tensor t);
+
+/* ---- private: what the bodies of other modules use, too ------------------------------------- */
+
+VDI__INLINE vdi_tensor vdi__tensor_null(void) {
+    vdi_tensor t = VDI__ZERO;
+    t.ndim = -1;
+    return t;
+}
+
+/* vdi_dtype_load and _store where the type is known to be real, in loops that run often: the only
+ * ways into such memory. `dtype` is a number so that nodes, which keep it in a byte, pass theirs. */
+VDI__INLINE size_t vdi__real_size(unsigned dtype) {
+    return dtype == VDI_F64 ? sizeof(double) : sizeof(float);
+}
+VDI__INLINE void *vdi__element(unsigned dtype, const void *p, size_t i) {
+    return (char *)(uintptr_t)p + i * vdi__real_size(dtype);
+}
+VDI__INLINE double vdi__load(unsigned dtype, const void *p, size_t i) {
+    return dtype == VDI_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
+}
+VDI__INLINE void vdi__store(unsigned dtype, void *p, size_t i, double x) {
+    if (dtype == VDI_F64)
+        ((double *)p)[i] = x;
+    else
+        ((float *)p)[i] = (float)x;
+}
+
+/* isfinite of mingw's math.h warns of a conversion to float; and a comparison would raise INVALID
+ * on NaN. */
+VDI__INLINE bool vdi__is_finite(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits >> 52 & 0x7ff) != 0x7ff;
+}
+
+VDI__INLINE void *vdi__tensor_at(vdi_tensor t, int64_t offset) {
+    return t.data ? (char *)t.data + offset * (int64_t)vdi_dtype_size(t.dtype) : NULL;
+}
+
+/* Walks any strided tensor by rows of its last axis. */
+typedef struct vdi__rows {
+    int64_t index[VDI_MAX_DIMS];
+    int64_t left; /* rows still to come */
+} vdi__rows;
+
+VDI__INLINE vdi__rows vdi__rows_begin(vdi_tensor t) {
+    vdi__rows r = VDI__ZERO;
+    r.left = vdi_tensor_ok(t) ? 1 : 0;
+    for (int i = 0; i + 1 < t.ndim; i++)
+        r.left *= t.shape[i];
+    return r;
+}
+
+VDI__INLINE int64_t vdi__rows_offset(const vdi__rows *r, vdi_tensor t) {
+    int64_t offset = 0;
+    for (int i = 0; i + 1 < t.ndim; i++)
+        offset += r->index[i] * t.stride[i];
+    return offset;
+}
+
+VDI__INLINE void vdi__rows_next(vdi__rows *r, vdi_tensor t) {
+    r->left--;
+    for (int i = t.ndim - 2; i >= 0; i--) {
+        if (++r->index[i] < t.shape[i]) return;
+        r->index[i] = 0;
+    }
+}
+
+#if VDI__PART
+VDI__LINK int64_t vdi__shape_count(int ndim, const int64_t *shape);
+#endif
 
 #endif /* VDI_CORE_TENSOR_H */
 
@@ -2025,6 +2162,11 @@ VDI_API vdi_status vdi_fields_read(const vdi_fields *fields, void *desc, const v
 
 #endif /* VDI_CORE_FIELD_H */
 
+#endif
+
+/* ======== core/glue_end.h ======== */
+/* core/glue_end.h - back to the user's level of optimisation, after glue_begin.h */
+#if !defined(VDI_STATIC) || defined(VDI_CORE_IMPLEMENTATION)
 
 /* ======== core/rng.h ======== */
 /* core/rng.h - counter-based random numbers: equal seed, equal numbers, on every platform and for
@@ -2293,6 +2435,10 @@ VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 #define VDI__HAVE_SCALAR 1
 #endif
 
+#if VDI__PART
+VDI__LINK int vdi__simd_load(void);
+#endif
+
 #endif /* VDI_KERNEL_CPU_H */
 
 
@@ -2303,6 +2449,7 @@ VDI_API vdi_status vdi_simd_set(vdi_simd simd);
 #define VDI_KERNEL_SIMD_SUPPORT_H
 #endif
 
+/* linalg has passes, too, and may be a part of its own */
 
 /* ======== kernel/elementwise.h ======== */
 /* kernel/elementwise.h - functions of one and two arguments over arrays
@@ -2798,6 +2945,18 @@ typedef struct vdi__kernels {
 #undef VDI__X
 } vdi__kernels;
 
+/* The two rows of a path, or none. */
+#define VDI__TABLE_ROWS_0(table, path) \
+    { NULL, NULL }
+#define VDI__TABLE_ROWS_1(table, path) \
+    { &table##_##path##_f32, &table##_##path##_f64 }
+#define VDI__TABLE_ROWS_(have, table, path) VDI__TABLE_ROWS_##have(table, path)
+#define VDI__TABLE_ROWS(have, table, path) VDI__TABLE_ROWS_(have, table, path)
+
+#if VDI__PART
+VDI__LINK const vdi__kernels *vdi__kernels_of(vdi_dtype dtype);
+#endif
+
 #endif /* VDI_KERNEL_TABLE_H */
 
 #endif
@@ -3167,6 +3326,8 @@ typedef struct vdi__linalg_kernels {
 
 #endif /* VDI_LINALG_TABLE_H */
 
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_LINALG_IMPLEMENTATION)
 
 /* ======== linalg/blocktri_group.h ======== */
 /* linalg/blocktri_group.h - one group of trials of a block-tridiagonal batch, and block algebra on it
@@ -3419,6 +3580,10 @@ VDI_API bool vdi_var_needs_grad(const vdi_tape *t, vdi_var v);
  * cleared; NULL when memory is out or on a measuring tape. */
 VDI_API void *vdi_tape_scratch(vdi_tape *t, size_t bytes);
 
+#if VDI__PART
+VDI__LINK void *vdi__tape_payload(vdi_tape *t, const char *where, size_t bytes);
+#endif
+
 #endif /* VDI_GRAD_TAPE_H */
 
 
@@ -3648,6 +3813,8 @@ VDI_API vdi_var vdi_var_cast(vdi_tape *t, vdi_var x, vdi_dtype dtype);
 
 #endif /* VDI_GRAD_OPS_H */
 
+#endif
+#if !defined(VDI_STATIC) || defined(VDI_GRAD_IMPLEMENTATION)
 
 /* ======== grad/reduce_ops.h ======== */
 /* grad/reduce_ops.h - sums, means, extremes, log sum exp, inner products and softmax
@@ -10306,14 +10473,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_policy_save_c(const char *path, vdi_policy 
 
 #endif
 
-/* ======== core/glue_end.h ======== */
-/* core/glue_end.h - back to the user's level of optimisation, after glue_begin.h */
-
 /* The second visit compiles what the implementation macros ask for, after every declaration is
  * known. */
 
 /* ======================== implementation ======================== */
-#if defined(VDI_CORE_IMPLEMENTATION)
+#if defined(VDI__WANTED)
 #define VDI__BODIES
 
 /* ======== core/glue_begin.h, implementation ======== */
@@ -10895,12 +11059,9 @@ VDI__DEF size_t vdi_text_parse_int(const char *s, size_t n, int64_t *out) {
 
 /* ---- UTF-8 ---------------------------------------------------------------------------------- */
 
-/* U+FFFD: what stands for bytes that are no UTF-8 wherever text is written. */
-#define VDI__UTF8_REPLACEMENT "\xEF\xBF\xBD"
-
 /* Bytes of the well-formed sequence at s[0..n), or 0 (RFC 3629: no overlong forms, no surrogates,
    nothing above U+10FFFF). It never looks behind a zero byte. */
-VDI__FN size_t vdi__utf8_length(const char *text, size_t n) {
+VDI__LINK size_t vdi__utf8_length(const char *text, size_t n) {
     const uint8_t *s = (const uint8_t *)text;
     size_t length = 0;
     if (n == 0) return 0;
@@ -10918,7 +11079,7 @@ VDI__FN size_t vdi__utf8_length(const char *text, size_t n) {
     return overlong || surrogate || beyond ? 0 : length;
 }
 
-VDI__FN bool vdi__utf8_valid(const char *text) {
+VDI__LINK bool vdi__utf8_valid(const char *text) {
     const size_t n = strlen(text);
     for (size_t i = 0, length; i < n; i += length) {
         length = vdi__utf8_length(text + i, n - i);
@@ -10928,7 +11089,7 @@ VDI__FN bool vdi__utf8_valid(const char *text) {
 }
 
 /* The character of a well-formed sequence of that length. */
-VDI__FN uint32_t vdi__utf8_get(const char *text, size_t length) {
+VDI__LINK uint32_t vdi__utf8_get(const char *text, size_t length) {
     const uint8_t *s = (const uint8_t *)text;
     uint32_t c = length == 1 ? s[0] : s[0] & (0x7Fu >> length);
     for (size_t i = 1; i < length; i++)
@@ -10936,7 +11097,7 @@ VDI__FN uint32_t vdi__utf8_get(const char *text, size_t length) {
     return c;
 }
 
-VDI__FN size_t vdi__utf8_put(char *out, uint32_t c) {
+VDI__LINK size_t vdi__utf8_put(char *out, uint32_t c) {
     static const uint8_t lead[5] = {0, 0, 0xC0, 0xE0, 0xF0};
     const size_t length = (size_t)1 + (c >= 0x80) + (c >= 0x800) + (c >= 0x10000);
     for (size_t i = length; i-- > 1; c >>= 6)
@@ -11037,8 +11198,6 @@ typedef struct vdi__chunk {
     struct vdi__chunk *next;
     size_t size, used; /* of the data that follow, in bytes */
 } vdi__chunk;
-
-#define VDI__CHUNK_HEADER VDI_ALIGN
 
 VDI__FN vdi__chunk *vdi__arena_grow(vdi_arena *arena, size_t size) {
     size_t data = VDI__MAX(arena->chunk_size, size);
@@ -11172,15 +11331,9 @@ VDI__DEF const char *vdi_dtype_name(vdi_dtype dtype) {
     return (unsigned)dtype < VDI_DTYPE_COUNT ? name[dtype] : "?";
 }
 
-VDI__FN vdi_tensor vdi__tensor_null(void) {
-    vdi_tensor t = VDI__ZERO;
-    t.ndim = -1;
-    return t;
-}
-
 /* Elements of a shape, or -1 if an extent is negative or that many 8-byte elements are more than
  * one object can hold: then their bytes, rounded up, cannot overflow either. */
-VDI__FN int64_t vdi__shape_count(int ndim, const int64_t *shape) {
+VDI__LINK int64_t vdi__shape_count(int ndim, const int64_t *shape) {
     int64_t n = 1;
     bool empty = false;
     if (ndim < 0 || ndim > VDI_MAX_DIMS) return -1;
@@ -11315,10 +11468,6 @@ VDI__DEF vdi_tensor vdi_arena_tensor(vdi_arena *arena, vdi_dtype dtype, int ndim
     return t.data ? t : vdi__tensor_null();
 }
 
-VDI__FN void *vdi__tensor_at(vdi_tensor t, int64_t offset) {
-    return t.data ? (char *)t.data + offset * (int64_t)vdi_dtype_size(t.dtype) : NULL;
-}
-
 VDI__DEF vdi_tensor vdi_tensor_slice(vdi_tensor t, int axis, int64_t start, int64_t step,
                                      int64_t count) {
     if (axis < 0 || axis >= t.ndim || count < 0) return vdi__tensor_null();
@@ -11451,61 +11600,6 @@ VDI__DEF void vdi_dtype_store(vdi_dtype dtype, void *p, int64_t i, double value)
                                 : (int64_t)vdi__round_clamp(value, -9.3e18, 9.3e18);
         break;
     case VDI_BOOL: ((uint8_t *)p)[i] = value != 0; break;
-    }
-}
-
-/* The same where the type is known to be real, in loops that run often: the only ways into such
- * memory. `dtype` is a number so that nodes, which keep it in a byte, pass theirs. */
-VDI__INLINE size_t vdi__real_size(unsigned dtype) {
-    return dtype == VDI_F64 ? sizeof(double) : sizeof(float);
-}
-VDI__INLINE void *vdi__element(unsigned dtype, const void *p, size_t i) {
-    return (char *)(uintptr_t)p + i * vdi__real_size(dtype);
-}
-VDI__INLINE double vdi__load(unsigned dtype, const void *p, size_t i) {
-    return dtype == VDI_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
-}
-VDI__INLINE void vdi__store(unsigned dtype, void *p, size_t i, double x) {
-    if (dtype == VDI_F64)
-        ((double *)p)[i] = x;
-    else
-        ((float *)p)[i] = (float)x;
-}
-
-/* isfinite of mingw's math.h warns of a conversion to float; and a comparison would raise INVALID
- * on NaN. */
-VDI__INLINE bool vdi__is_finite(double x) {
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return (bits >> 52 & 0x7ff) != 0x7ff;
-}
-
-/* Walks any strided tensor by rows of its last axis. */
-typedef struct vdi__rows {
-    int64_t index[VDI_MAX_DIMS];
-    int64_t left; /* rows still to come */
-} vdi__rows;
-
-VDI__FN vdi__rows vdi__rows_begin(vdi_tensor t) {
-    vdi__rows r = VDI__ZERO;
-    r.left = vdi_tensor_ok(t) ? 1 : 0;
-    for (int i = 0; i + 1 < t.ndim; i++)
-        r.left *= t.shape[i];
-    return r;
-}
-
-VDI__FN int64_t vdi__rows_offset(const vdi__rows *r, vdi_tensor t) {
-    int64_t offset = 0;
-    for (int i = 0; i + 1 < t.ndim; i++)
-        offset += r->index[i] * t.stride[i];
-    return offset;
-}
-
-VDI__FN void vdi__rows_next(vdi__rows *r, vdi_tensor t) {
-    r->left--;
-    for (int i = t.ndim - 2; i >= 0; i--) {
-        if (++r->index[i] < t.shape[i]) return;
-        r->index[i] = 0;
     }
 }
 
@@ -11990,6 +12084,11 @@ VDI__DEF vdi_status vdi_fields_read(const vdi_fields *fields, void *desc, const 
     }
     return VDI_OK;
 }
+#endif
+
+/* ======== core/glue_end.h, implementation ======== */
+#if defined(VDI__BODIES) && VDI__PRAGMAS
+#pragma GCC pop_options
 #endif
 
 /* ======== core/rng.h, implementation ======== */
@@ -12682,16 +12781,6 @@ VDI__DEF vdi_status vdi_ranks_sum(const vdi_ranks *r, double *values, int64_t n,
 #if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_CPU_C)
 #define VDI_KERNEL_CPU_C
 
-#if VDI__HAVE_SSE2 || VDI__HAVE_AVX2 || VDI__HAVE_AVX512
-#include <immintrin.h>
-#endif
-#if VDI__HAVE_NEON
-#include <arm_neon.h>
-#endif
-#if VDI__HAVE_WASM
-#include <wasm_simd128.h>
-#endif
-
 static int vdi__simd_index = 0; /* 0: not looked for yet */
 
 VDI__DEF const char *vdi_simd_name(vdi_simd simd) {
@@ -12748,7 +12837,7 @@ VDI__FN void vdi__simd_store(int index) {
 #endif
 }
 
-VDI__FN int vdi__simd_load(void) {
+VDI__LINK int vdi__simd_load(void) {
 #if VDI__GNU && !defined(__TINYC__)
     int index = __atomic_load_n(&vdi__simd_index, __ATOMIC_RELAXED);
 #else
@@ -12772,9 +12861,19 @@ VDI__DEF vdi_status vdi_simd_set(vdi_simd simd) {
 #endif
 
 /* ======== kernel/simd_support.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && \
-    !defined(VDI_KERNEL_SIMD_SUPPORT_C)
+#if defined(VDI__BODIES) && !defined(VDI_KERNEL_SIMD_SUPPORT_C) && \
+    (defined(VDI_KERNEL_IMPLEMENTATION) || defined(VDI_LINALG_IMPLEMENTATION))
 #define VDI_KERNEL_SIMD_SUPPORT_C
+
+#if VDI__HAVE_SSE2 || VDI__HAVE_AVX2 || VDI__HAVE_AVX512
+#include <immintrin.h>
+#endif
+#if VDI__HAVE_NEON
+#include <arm_neon.h>
+#endif
+#if VDI__HAVE_WASM
+#include <wasm_simd128.h>
+#endif
 
 /* 1: float with the digits of double, 2: both with more, or nobody knows. */
 #if !defined(FLT_EVAL_METHOD) || FLT_EVAL_METHOD == 0 || FLT_EVAL_METHOD == 16
@@ -13487,10 +13586,6 @@ VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) 
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wpass-failed"
 #endif
-/* core/glue_end.h - back to the user's level of optimisation, after glue_begin.h */
-#if defined(VDI__BODIES) && VDI__PRAGMAS
-#pragma GCC pop_options
-#endif
 #if VDI__PRAGMAS
 #pragma GCC push_options
 #pragma GCC optimize("no-tree-vrp", "no-tree-pre", "no-thread-jumps", "no-gcse")
@@ -13563,28 +13658,8 @@ VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) 
 #if VDI__PRAGMAS
 #pragma GCC pop_options
 #endif
-/* core/glue_begin.h - from here on gcc compiles with little effort
- *
- * Time is spent in the kernels. What stands around them checks, walks and calls; gcc takes twice as
- * long for it at -O2 as at -O1, and no measurement shows the difference. So, where the user asks
- * for more than -O1, these bodies are compiled at -O1; glue_end.h goes back to the user's level.
- * Loops over numbers that are no kernels stand outside. Nothing happens with other compilers, at
- * -O0 and at -Os.
- */
-#if defined(VDI__BODIES) && VDI__PRAGMAS
-#pragma GCC push_options
-#pragma GCC optimize("O1")
-#endif
 #undef VDI__PASS_FILE
 #undef VDI__PASS
-
-/* The two rows of a path, or none. */
-#define VDI__TABLE_ROWS_0(table, path) \
-    { NULL, NULL }
-#define VDI__TABLE_ROWS_1(table, path) \
-    { &table##_##path##_f32, &table##_##path##_f64 }
-#define VDI__TABLE_ROWS_(have, table, path) VDI__TABLE_ROWS_##have(table, path)
-#define VDI__TABLE_ROWS(have, table, path) VDI__TABLE_ROWS_(have, table, path)
 
 static const vdi__kernels *const vdi__kernel_tables[VDI_SIMD_COUNT][2] = {
     {NULL, NULL},
@@ -13597,7 +13672,7 @@ static const vdi__kernels *const vdi__kernel_tables[VDI_SIMD_COUNT][2] = {
 };
 
 /* The kernels in use for a real dtype. */
-VDI__INLINE const vdi__kernels *vdi__kernels_of(vdi_dtype dtype) {
+VDI__LINK const vdi__kernels *vdi__kernels_of(vdi_dtype dtype) {
     VDI_ASSERT(vdi_dtype_is_real(dtype));
     return vdi__kernel_tables[vdi__simd_load()][dtype == VDI_F64];
 }
@@ -14460,10 +14535,6 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wpass-failed"
 #endif
-/* core/glue_end.h - back to the user's level of optimisation, after glue_begin.h */
-#if defined(VDI__BODIES) && VDI__PRAGMAS
-#pragma GCC pop_options
-#endif
 #if VDI__PRAGMAS
 #pragma GCC push_options
 #pragma GCC optimize("no-tree-vrp", "no-tree-pre", "no-thread-jumps", "no-gcse")
@@ -14536,18 +14607,6 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 #if VDI__PRAGMAS
 #pragma GCC pop_options
 #endif
-/* core/glue_begin.h - from here on gcc compiles with little effort
- *
- * Time is spent in the kernels. What stands around them checks, walks and calls; gcc takes twice as
- * long for it at -O2 as at -O1, and no measurement shows the difference. So, where the user asks
- * for more than -O1, these bodies are compiled at -O1; glue_end.h goes back to the user's level.
- * Loops over numbers that are no kernels stand outside. Nothing happens with other compilers, at
- * -O0 and at -Os.
- */
-#if defined(VDI__BODIES) && VDI__PRAGMAS
-#pragma GCC push_options
-#pragma GCC optimize("O1")
-#endif
 #undef VDI__PASS_FILE
 #undef VDI__PASS
 
@@ -14565,6 +14624,12 @@ VDI__INLINE const vdi__linalg_kernels *vdi__linalg_of(vdi_dtype dtype) {
     VDI_ASSERT(vdi_dtype_is_real(dtype));
     return vdi__linalg_tables[vdi__simd_load()][dtype == VDI_F64];
 }
+#endif
+
+/* ======== core/glue_begin.h, implementation ======== */
+#if defined(VDI__BODIES) && VDI__PRAGMAS
+#pragma GCC push_options
+#pragma GCC optimize("O1")
 #endif
 
 /* ======== linalg/dense.h, implementation ======== */
@@ -16580,6 +16645,11 @@ VDI__DEF void vdi_poisson_lognormal(size_t count, const double *y, const double 
 }
 #endif
 
+/* ======== core/glue_end.h, implementation ======== */
+#if defined(VDI__BODIES) && VDI__PRAGMAS
+#pragma GCC pop_options
+#endif
+
 /* ======== grad/tape.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_GRAD_IMPLEMENTATION) && !defined(VDI_GRAD_TAPE_C)
 #define VDI_GRAD_TAPE_C
@@ -16704,7 +16774,7 @@ VDI__INLINE void *vdi__tape_bump(vdi_tape *t, size_t size) {
 VDI__INLINE size_t vdi__lines(size_t bytes) { return (bytes + (VDI__LINE - 1)) & ~(VDI__LINE - 1); }
 
 /* Memory that even a measuring tape writes. */
-VDI__FN void *vdi__tape_payload(vdi_tape *t, const char *where, size_t bytes) {
+VDI__LINK void *vdi__tape_payload(vdi_tape *t, const char *where, size_t bytes) {
     void *p = bytes > SIZE_MAX / 2 ? NULL : vdi__tape_bump(t, vdi__lines(bytes));
     if (!p) (void)vdi_tape_fail(t, VDI_ERR_MEMORY, where, "no memory for %zu bytes", bytes);
     return p;
@@ -18000,6 +18070,12 @@ VDI__DEF vdi_var vdi_var_where(vdi_tape *t, vdi_var mv, vdi_var av, vdi_var bv) 
     }
     return vdi__node_link(t, n, (unsigned)(a->flags | b->flags), vdi__where_back);
 }
+#endif
+
+/* ======== core/glue_begin.h, implementation ======== */
+#if defined(VDI__BODIES) && VDI__PRAGMAS
+#pragma GCC push_options
+#pragma GCC optimize("O1")
 #endif
 
 /* ======== grad/reduce_ops.h, implementation ======== */
@@ -22266,6 +22342,12 @@ VDI__FN bool vdi__floor_holds(int64_t n, const vdi__floor *f, const double *V, d
     return vdi_cholesky(VDI_F64, (size_t)n, work, (size_t)n, NULL) == VDI_OK;
 }
 
+/* Where the covariance now has no variance at all, what a step finds is rounding: V keeps the zeros. */
+VDI__FN void vdi__keep_zeros(int64_t n, const double *now, double *V) {
+    for (int64_t i = 0; i < n * n; i++)
+        if (now[i / n * (n + 1)] == 0 || now[i % n * (n + 1)] == 0) V[i] = 0;
+}
+
 /* V becomes the matrix nearest to it in likelihood that keeps the floor: its eigenvalues, in units
  * of the scale, are clipped. `work` holds 3 n n + n. */
 VDI__FN vdi_status vdi__apply_floor(int64_t n, const vdi__floor *f, double *V, double *work,
@@ -22273,6 +22355,7 @@ VDI__FN vdi_status vdi__apply_floor(int64_t n, const vdi__floor *f, double *V, d
     const size_t N = (size_t)n;
     double *vectors = work, *scratch = work + n * n, *scaled = work + 2 * n * n;
     double *values = work + 3 * n * n, least = f->least;
+    if (f->now) vdi__keep_zeros(n, f->now, V);
     if (vdi__floor_holds(n, f, V, work)) return VDI_OK;
     if (f->now && !vdi__floor_holds(n, f, f->now, work)) {
         vdi__floor_scale(n, f->scale, false, f->now, scaled);
@@ -22291,6 +22374,7 @@ VDI__FN vdi_status vdi__apply_floor(int64_t n, const vdi__floor *f, double *V, d
     vdi_gemm(VDI_F64, VDI_GEMM_TB, N, N, N, scaled, N, vectors, N, V, N);
     vdi__floor_scale(n, f->scale, true, V, V);
     vdi__symmetrise(n, V);
+    if (f->now) vdi__keep_zeros(n, f->now, V);
     return VDI_OK;
 }
 #endif
@@ -25337,7 +25421,9 @@ VDI__FN void vdi__lds_update_variances(const vdi_lds *p, const vdi_lds_data *a, 
         one.yx = a->sums.g.yx + r * one.K;
         one.mean_y = a->sums.g.mean_y + r;
         vdi__residual_covariance(&one, a->sums.theta + r * one.K, &variance);
-        R[(first + r) * (a->n + 1)] = VDI__MAX(variance, vdi__lds_variance_floor(p, a, first + r));
+        double *to = R + (first + r) * (a->n + 1);
+        if (*to != 0 || p->desc.r_floor > 0) /* without noise it stays so */
+            *to = VDI__MAX(variance, vdi__lds_variance_floor(p, a, first + r));
     }
 }
 
@@ -32084,6 +32170,23 @@ VDI__FN void vdi__vilds_bend(vdi_vilds *m, const vdi__vilds_batch *b, int64_t sa
     q->kl = vdi_var_add(t, q->kl, bent);
 }
 
+/* Half of E eps'eps less its mean over the samples, for each trial: added to a bound of samples with
+ * the exact entropy of q, it makes that of the samples themselves out of it. Where q is near the
+ * posterior, log p(y,z) - log q(z) is nearly the same for all z, and log p(y,z) alone is not. */
+VDI__FN vdi_var vdi__vilds_same_samples(vdi_vilds *m, const vdi__vilds_batch *b, vdi_tensor eps) {
+    const int64_t B = b->info.trials, T = b->info.T, d = m->desc.d, S = eps.shape[0];
+    double *sum = (double *)vdi_arena_alloc(&m->arena, (size_t)B * sizeof *sum);
+    if (!sum) return vdi_tape_fail(m->tape, VDI_ERR_MEMORY, "vdi_vilds", "no memory");
+    for (int64_t i = 0; i < B; i++) {
+        sum[i] = -0.5 * (double)(b->info.length[i] * d);
+        for (int64_t s = 0; s < S; s++) {
+            const double *e = (const double *)eps.data + (s * B + i) * T * d;
+            sum[i] += 0.5 / (double)S * vdi__vm_dot(b->info.length[i] * d, e, e);
+        }
+    }
+    return vdi_tape_constant(m->tape, vdi_tensor_1d(sum, VDI_F64, B));
+}
+
 /* The bound itself, from q. `eps` may be the null tensor where the likelihood has a closed form. */
 VDI__FN void vdi__vilds_bound(vdi_vilds *m, vdi__vilds_batch *b, vdi_tensor eps, vdi__vilds_q *q) {
     vdi_tape *t = m->tape;
@@ -32098,6 +32201,7 @@ VDI__FN void vdi__vilds_bound(vdi_vilds *m, vdi__vilds_batch *b, vdi_tensor eps,
         q->kl = vdi_var_add(
             t, vdi_var_mul_scalar(t, q->logdet, 0.5),
             vdi__per_trial(t, &b->info, vdi__per_trial_length, -0.5 * d * (1 + VDI_LOG_2PI)));
+        q->kl = vdi_var_sub(t, q->kl, vdi__vilds_same_samples(m, b, eps));
     } else {
         vdi__vilds_kl(m, b, q);
         if (m->at.transition >= 0) vdi__vilds_bend(m, b, samples, q);
@@ -54943,8 +55047,8 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #endif
 
 /* ======== model/sacd/file.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && defined(VDI_IO_IMPLEMENTATION) && \
-    !defined(VDI_MODEL_SACD_FILE_C)
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && \
+    (defined(VDI_IO_IMPLEMENTATION) || VDI__PART) && !defined(VDI_MODEL_SACD_FILE_C)
 #define VDI_MODEL_SACD_FILE_C
 
 /* ---- agents -------------------------------------------------------------------------------- */
@@ -55228,7 +55332,7 @@ VDI__DEF vdi_status vdi_policy_save_c(const char *path, vdi_policy *p, const cha
 #pragma GCC pop_options
 #endif
 #undef VDI__BODIES
-#endif /* VDI_CORE_IMPLEMENTATION */
+#endif /* VDI__WANTED */
 
 /* ======== core/names_end.h ======== */
 /* core/names_end.h - the macros of core/names_begin.h come back */

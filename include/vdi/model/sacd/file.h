@@ -64,8 +64,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_policy_save_c(const char *path, vdi_policy 
 
 #endif /* VDI_MODEL_SACD_FILE_H */
 
-#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && defined(VDI_IO_IMPLEMENTATION) && \
-    !defined(VDI_MODEL_SACD_FILE_C)
+#if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && \
+    (defined(VDI_IO_IMPLEMENTATION) || VDI__PART) && !defined(VDI_MODEL_SACD_FILE_C)
 #define VDI_MODEL_SACD_FILE_C
 
 /* ---- agents -------------------------------------------------------------------------------- */
