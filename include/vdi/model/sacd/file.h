@@ -67,6 +67,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_policy_save_c(const char *path, vdi_policy 
 #if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && \
     (defined(VDI_IO_IMPLEMENTATION) || VDI__PART) && !defined(VDI_MODEL_SACD_FILE_C)
 #define VDI_MODEL_SACD_FILE_C
+/* io is another part than sacd (core/config.h), which this goes with */
 
 /* ---- agents -------------------------------------------------------------------------------- */
 
