@@ -55050,6 +55050,7 @@ VDI__DEF vdi_status vdi_page_end(vdi_page *p, vdi_error *err) {
 #if defined(VDI__BODIES) && defined(VDI_SACD_IMPLEMENTATION) && \
     (defined(VDI_IO_IMPLEMENTATION) || VDI__PART) && !defined(VDI_MODEL_SACD_FILE_C)
 #define VDI_MODEL_SACD_FILE_C
+/* io is another part than sacd (core/config.h), which this goes with */
 
 /* ---- agents -------------------------------------------------------------------------------- */
 
