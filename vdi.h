@@ -56800,9 +56800,10 @@ VDI_SHARED VDI_V VDI_PN(vdi__trigamma)(VDI_V x) {
         y = VDI_VSEL(low, VDI_VFMA(r0, r0, VDI_VFMA(r1, r1, VDI_VFMA(r2, r2, y))), y);
     }
     if (VDI_MANY(VDI_MNOT(above))) {
+        /* lanes that do not use it take sin(pi/2); clang drops a selection behind the sine */
         VDI_V fraction;
-        const VDI_V s =
-            VDI_VDIV(VDI__ONE, VDI_VSEL(above, VDI__ONE, VDI_PN(vdi__sinpi)(a, &fraction)));
+        const VDI_V half = VDI_VSEL(above, VDI__K(0.5), a);
+        const VDI_V s = VDI_VDIV(VDI__ONE, VDI_PN(vdi__sinpi)(half, &fraction));
         y = VDI_VSEL(above, y, VDI_VFMA(s, s, VDI_VNEG(y)));
     }
     return VDI_VSEL(VDI_VNE(x, x), x, y);
