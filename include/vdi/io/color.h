@@ -47,7 +47,8 @@ VDI_API vdi_rgb vdi_color_oklch(double lightness, double chroma, double hue);
 VDI__DEF vdi_rgb vdi_color_category(int i) {
     static const uint8_t palette[VDI_COLOR_CATEGORIES][3] = {
         {0, 114, 178}, {213, 94, 0}, {0, 158, 115}, {204, 121, 167}, {230, 159, 0}, {86, 180, 233}};
-    const uint8_t *p = palette[(i % VDI_COLOR_CATEGORIES + VDI_COLOR_CATEGORIES) % VDI_COLOR_CATEGORIES];
+    const uint8_t *p =
+        palette[(i % VDI_COLOR_CATEGORIES + VDI_COLOR_CATEGORIES) % VDI_COLOR_CATEGORIES];
     vdi_rgb c;
     c.r = p[0];
     c.g = p[1];
