@@ -4858,7 +4858,7 @@ VDI_API int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data);
  *     vdi_lds_filter_init(&f, lds, block, vdi_lds_filter_memsize(lds), &err);
  *     for (;;) {                                              once a bin
  *         vdi_lds_step(&f, y, NULL, &err);                    y (n), NaN where nothing came
- *         use(f.mean, f.log_likelihood);
+ *         printf("%g %g\n", f.mean[0], f.log_likelihood);
  *     }
  *
  * A step is vdi_lds_predict and vdi_lds_update; between the two, vdi_lds_measurement says what is about to
@@ -6169,7 +6169,7 @@ VDI_API void vdi_vilds_resume_from_here(vdi_vilds *m);
  *     vdi_vilds_create(&desc, &model, &err);
  *     vdi_vilds_data_create(model, &dd, &data, &err);
  *     vdi_vilds_fit_natural(model, data, NULL, NULL, NULL, &err);
- *     vdi_vilds_infer(model, data, NULL, &out, &err);     the posteriors that training ended with
+ *     vdi_vilds_infer(model, data, NULL, &result, &err);  the posteriors that training ended with
  *     vdi_vilds_score(model, fresh, NULL, &elbo, &err);   other trials: from rest
  *
  * Variational EM: Laplace's posterior of each trial first, and then by turns a natural-gradient step

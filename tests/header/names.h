@@ -23,6 +23,11 @@ extern const char *text;
 extern void *user;
 extern vdi_job_fn job;
 extern vdi_sacd *agent;
+#ifdef EXAMPLE_core_ranks
+bool add(double *values, int64_t n, void *user);
+extern int64_t from, to;
+extern double values[];
+#endif
 #elif defined(EXAMPLE_kernel)
 extern float x[], y[], w[], bias[], A[], C[], W[], xp[], w_hh[], b_hh[], h[], h0[], work[], gates[];
 extern vdi_tensor a, b, c;
@@ -91,8 +96,27 @@ extern vdi_vilds *model;
 extern vdi_vilds_data *data;
 extern vdi_score_bits bits;
 extern double *elbo, *log_prob, *constant;
+#elif defined(EXAMPLE_model_vilds_particle) || defined(EXAMPLE_model_vilds_variational_em)
+enum { TRIALS = 8 };
+extern vdi_vilds_desc desc;
+extern vdi_vilds_data_desc dd;
+extern vdi_vilds *model;
+extern vdi_vilds_data *data, *fresh;
+extern vdi_vilds_result result;
+extern double elbo;
 #else
 extern vdi_lds_data *data;
+#endif
+#ifdef EXAMPLE_model_vilds_joint
+extern vdi_tape *t;
+extern const vdi_trial_info *info;
+extern vdi_var log_p_of_y, log_p_of_z, mask;
+#endif
+#ifdef EXAMPLE_model_lds_ties
+extern vdi_lds_desc desc;
+#endif
+#ifdef EXAMPLE_model_lds_predict
+extern double *y_mean, *y_var, *e;
 #endif
 #if defined(EXAMPLE_model_vilds_prior) || defined(EXAMPLE_model_vilds_posterior)
 extern vdi_tape *t;

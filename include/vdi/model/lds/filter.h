@@ -6,7 +6,7 @@
  *     vdi_lds_filter_init(&f, lds, block, vdi_lds_filter_memsize(lds), &err);
  *     for (;;) {                                              once a bin
  *         vdi_lds_step(&f, y, NULL, &err);                    y (n), NaN where nothing came
- *         use(f.mean, f.log_likelihood);
+ *         printf("%g %g\n", f.mean[0], f.log_likelihood);
  *     }
  *
  * A step is vdi_lds_predict and vdi_lds_update; between the two, vdi_lds_measurement says what is about to

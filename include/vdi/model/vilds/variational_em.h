@@ -5,7 +5,7 @@
  *     vdi_vilds_create(&desc, &model, &err);
  *     vdi_vilds_data_create(model, &dd, &data, &err);
  *     vdi_vilds_fit_natural(model, data, NULL, NULL, NULL, &err);
- *     vdi_vilds_infer(model, data, NULL, &out, &err);     the posteriors that training ended with
+ *     vdi_vilds_infer(model, data, NULL, &result, &err);  the posteriors that training ended with
  *     vdi_vilds_score(model, fresh, NULL, &elbo, &err);   other trials: from rest
  *
  * Variational EM: Laplace's posterior of each trial first, and then by turns a natural-gradient step
