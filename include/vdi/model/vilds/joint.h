@@ -1,10 +1,10 @@
 /* model/vilds/joint.h - a log joint of the user's own: what it is handed, and what it gives back
  *
  * Do this, in a log joint:
- *     vdi_var inside = vdi_trial_mask(t, info);           (B,T,1): 1 for the bins of each trial
- *     vdi_var log_s = vdi_trial_param(t, info, 1);        the user's parameter number 1
- *     vdi_var seen = vdi_var_mul(t, log_p_of_y, mask);    which channels of a bin were observed
- *     vdi_var moved = vdi_var_mul(t, log_p_of_z, inside); which transitions there are
+ *     vdi_var inside = vdi_trial_mask(t, info);            (B,T,1): 1 for the bins of each trial
+ *     vdi_var log_s = vdi_trial_param(t, info, 1);         the user's parameter number 1
+ *     vdi_var seen = vdi_var_mul(t, log_p_of_y, mask);     which channels of a bin were observed
+ *     vdi_var moved = vdi_var_mul(t, log_p_of_z, inside);  which transitions there are
  *
  * Everything that reaches a log joint is float64: z, y, mask, parameters, these two, and numbers
  * that become constants (vdi_tape_scalar). `mask` is about single values: a bin whose values are
