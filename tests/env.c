@@ -679,7 +679,7 @@ static vdi_status wide_step(void *self, const float *action, float *obs, float *
     return VDI_OK;
 }
 static vdi_env wide_env(wide *w) {
-    static char text[WIDE_REWARD][16];
+    static char text[WIDE_REWARD][24];
     static const char *name[WIDE_REWARD];
     vdi_env env;
     memset(&env, 0, sizeof env);

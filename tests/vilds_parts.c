@@ -1150,7 +1150,7 @@ TEST(vilds_parts, linear_prior_by_hand) {
     CHECK_CLOSE(value(&c, c.vars.ld)[0], 2 * (0.3 - 0.2), 1e-15);
     for (int t = 0; t < 3; t++) {
         for (int i = 0; i < 2; i++) {
-            const double *before = &z[2 * (t - 1)];
+            const double *before = &z[t ? 2 * (t - 1) : 0];
             step[i] =
                 z[2 * t + i] -
                 (t ? prior_A[2 * i] * before[0] + prior_A[2 * i + 1] * before[1] : prior_x0[i]);
