@@ -4,9 +4,9 @@
  * Do this, in exactly one C or C++ file:
  *     #define VDI_IMPLEMENTATION
  *     #include "vdi.h"
- * and plain includes elsewhere; link with -lm (and -pthread on older systems). It compiles faster in
- * four files, side by side (make -j): each defines VDI_IMPLEMENTATION_PART 1, 2, 3 or 4, too, and
- * the same switches.
+ * and plain includes elsewhere; link with -lm (and -pthread on older systems). It compiles faster
+ * in four files, side by side (make -j): each defines VDI_IMPLEMENTATION_PART 1, 2, 3 or 4, too,
+ * and the same switches.
  *
  * Ten lines:
  *     double D[2] = {2, 2}, E[1] = {-1}, h[2] = {1, 0}, x[2];           J = [2 -1; -1 2]
@@ -563,8 +563,8 @@
 #define VDI__GNU 0
 #endif
 
-/* Does the compiler take a level of optimisation for a part of a file, and does the user want speed?
- * (core/glue_begin.h) */
+/* Does the compiler take a level of optimisation for a part of a file, and does the user want
+ * speed? (core/glue_begin.h) */
 #if VDI__GNU && !defined(__clang__) && !defined(__TINYC__) && defined(__OPTIMIZE__) && \
     !defined(__OPTIMIZE_SIZE__)
 #define VDI__PRAGMAS 1
@@ -1894,7 +1894,8 @@ VDI__INLINE vdi_tensor vdi__tensor_null(void) {
 }
 
 /* vdi_dtype_load and _store where the type is known to be real, in loops that run often: the only
- * ways into such memory. `dtype` is a number so that nodes, which keep it in a byte, pass theirs. */
+ * ways into such memory. `dtype` is a number so that nodes, which keep it in a byte, pass
+ * theirs. */
 VDI__INLINE size_t vdi__real_size(unsigned dtype) {
     return dtype == VDI_F64 ? sizeof(double) : sizeof(float);
 }
@@ -2309,12 +2310,13 @@ VDI_API void vdi_pool_run(vdi_pool *pool, int64_t count, vdi_job_fn job, void *u
  *     vdi_ranks_share(&ranks, 100, &from, &to);                  50, 75
  *     if (vdi_ranks_sum(&ranks, values, 3, &err) < 0) puts(err.message);
  *
- * A model's description takes such a struct, zero is one process alone. Every process makes the same
- * calls on the same data and the same description; each works on its share, and the sums bring
+ * A model's description takes such a struct, zero is one process alone. Every process makes the
+ * same calls on the same data and the same description; each works on its share, and the sums bring
  * together what they found, so that all of them hold the same model after every step.
  * The bits are those of the order in which `sum` adds: let it be that of the ranks, always.
  * What it does NOT do: start processes, send data, or survive the loss of one.
- * Memory: none. Errors: VDI_ERR_IO if a sum fails. Threads: `sum` is called by one thread at a time.
+ * Memory: none. Errors: VDI_ERR_IO if a sum fails. Threads: `sum` is called by one thread at a
+ * time.
  */
 #ifndef VDI_CORE_RANKS_H
 #define VDI_CORE_RANKS_H
@@ -2469,9 +2471,9 @@ VDI__LINK int vdi__simd_load(void);
 #define VDI_KERNEL_ELEMENTWISE_H
 
 /** Functions of one argument, a row each: the enumerator, the name, and whether the function and
- * its derivative are compiled for each path (OWN) or AVX-512 uses AVX2's (LENT), since the memory is
- * what takes the time, or nobody waits for it. A kernel and its derivative's are made from the row of
- * that name in elementwise_body.h. */
+ * its derivative are compiled for each path (OWN) or AVX-512 uses AVX2's (LENT), since the memory
+ * is what takes the time, or nobody waits for it. A kernel and its derivative's are made from the
+ * row of that name in elementwise_body.h. */
 #define VDI__UNARY_LIST(ROW)                    \
     ROW(VDI_EXP, exp, OWN, LENT)                \
     ROW(VDI_LOG, log, OWN, LENT)                \
@@ -2637,7 +2639,7 @@ VDI_API void vdi_ger(vdi_dtype dtype, size_t m, size_t n, const void *x, const v
 VDI_API void vdi_act_grad(vdi_dtype dtype, vdi_act act, double act_param, size_t n, const void *y,
                           const void *dy, void *dz);
 
-/* ---- private ----------------------------------------------------------------------------------- */
+/* ---- private --------------------------------------------------------------------------------- */
 
 /* The request of one product; every pointer and stride in elements of the pass's real type */
 typedef struct vdi__gemm_args {
@@ -3236,9 +3238,9 @@ typedef void vdi__solve_fn(const vdi__solve *s);
 /* ======== linalg/kalman.h ======== */
 /* linalg/kalman.h - Kalman filter and Rauch-Tung-Striebel smoother for many trials at once
  *
- * Do this: see model/lds/smooth.h, which prepares the arrays. The recursions are here because they are
- * linear algebra over lanes: one covariance sequence ("group") per SIMD lane, and under it as many
- * mean sequences as there are trials with those covariances.
+ * Do this: see model/lds/smooth.h, which prepares the arrays. The recursions are here because they
+ * are linear algebra over lanes: one covariance sequence ("group") per SIMD lane, and under it as
+ * many mean sequences as there are trials with those covariances.
  *
  *     z_1 ~ N(c_1, Q0),  z_t = A z_{t-1} + c_t + N(0, Q),  and each bin's observation enters by its
  *     information
@@ -3267,9 +3269,9 @@ typedef struct vdi_kalman_desc {
 /** Bytes of scratch for both functions; SIZE_MAX if the sizes are out of range. */
 VDI_API size_t vdi_kalman_worksize(const vdi_kalman_desc *desc);
 /** Filter. A, Q, Q0 (d,d); W (G,T,d,d); h, c (S,G,T,d), c_1 being the mean of z_1. Writes predicted
- * mp, filtered mf (S,G,T,d), their covariances Pp, Pf (G,T,d,d), and logdet (G): the sum over bins of
- * log|Pp_t| - log|Pf_t|, which is what the observations add to the log determinant of the precision.
- * VDI_ERR_NOT_POSITIVE_DEFINITE names group and bin. */
+ * mp, filtered mf (S,G,T,d), their covariances Pp, Pf (G,T,d,d), and logdet (G): the sum over bins
+ * of log|Pp_t| - log|Pf_t|, which is what the observations add to the log determinant of the
+ * precision. VDI_ERR_NOT_POSITIVE_DEFINITE names group and bin. */
 VDI_API VDI_NODISCARD vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A,
                                                    const void *Q, const void *Q0, const void *W,
                                                    const void *h, const void *c, void *work,
@@ -3330,7 +3332,8 @@ typedef struct vdi__linalg_kernels {
 #if !defined(VDI_STATIC) || defined(VDI_LINALG_IMPLEMENTATION)
 
 /* ======== linalg/blocktri_group.h ======== */
-/* linalg/blocktri_group.h - one group of trials of a block-tridiagonal batch, and block algebra on it
+/* linalg/blocktri_group.h - one group of trials of a block-tridiagonal batch, and block algebra on
+ * it
  *
  * Not for users: what blocktri.h and blocktri_adjoint.h are written in.
  */
@@ -3351,7 +3354,8 @@ typedef struct vdi__linalg_kernels {
  * dD_ij for a symmetric dD), that of E_t is for the stored lower block (so it holds both places in
  * which E_t stands in J). Source: the adjoints of Cholesky (Murray 2016) and of the selected
  * inverse; docs/guide/blocktri.md derives them. All need the factor of the very D, E whose
- * cotangents they add; without one they add nothing. What it does not do: derivatives of derivatives.
+ * cotangents they add; without one they add nothing. What it does not do: derivatives of
+ * derivatives.
  */
 #ifndef VDI_LINALG_BLOCKTRI_ADJOINT_H
 #define VDI_LINALG_BLOCKTRI_ADJOINT_H
@@ -4597,10 +4601,10 @@ VDI_API VDI_NODISCARD vdi_status vdi_check_taylor(const vdi_check_desc *desc, do
  *     V     = (yy - theta yx' - yx theta' + theta xx theta') / count
  *
  * Nothing public. Some columns of theta may stay as they are: they move to the left-hand side. The
- * sums may be about the means of x and y, which are then given beside them: where the means are large
- * (latents at 1e8 that move by 1), sums about 0 hold no digit of what moves. Without a constant term
- * the means are one more pair (x, y), count times over; a reflection that puts x on the first axis
- * keeps its square, which may be 1e16 times the rest, in one element.
+ * sums may be about the means of x and y, which are then given beside them: where the means are
+ * large (latents at 1e8 that move by 1), sums about 0 hold no digit of what moves. Without a
+ * constant term the means are one more pair (x, y), count times over; a reflection that puts x on
+ * the first axis keeps its square, which may be 1e16 times the rest, in one element.
  */
 #ifndef VDI_MODEL_LDS_REGRESSION_H
 #define VDI_MODEL_LDS_REGRESSION_H
@@ -4618,11 +4622,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_check_taylor(const vdi_check_desc *desc, do
  *     ties.A.high = 0.99;
  *     desc.ties = &ties;                                 before vdi_lds_create; has to last
  *
- * With W the inverse of the noise's covariance, EM's step minimises tr W (theta S_xx theta' - 2 S_yx
- * theta') over what is sought: a quadratic in one number per group, whose normal equations couple the
- * rows. Bounds are kept by descending one group at a time from where the parameters are. The noise's
- * covariance follows, given that (conditional maximisation, Meng and Rubin 1993), so that the likelihood
- * never falls.
+ * With W the inverse of the noise's covariance, EM's step minimises tr W (theta S_xx theta' - 2
+ * S_yx theta') over what is sought: a quadratic in one number per group, whose normal equations
+ * couple the rows. Bounds are kept by descending one group at a time from where the parameters are.
+ * The noise's covariance follows, given that (conditional maximisation, Meng and Rubin 1993), so
+ * that the likelihood never falls.
  */
 #ifndef VDI_MODEL_LDS_TIES_H
 #define VDI_MODEL_LDS_TIES_H
@@ -4657,8 +4661,8 @@ typedef struct vdi_lds_ties {
 
 
 /* ======== model/lds/chain.h ======== */
-/* model/lds/chain.h - the latents of lds and plds: a Gauss-Markov chain, as a prior and as EM learns
- * it
+/* model/lds/chain.h - the latents of lds and plds: a Gauss-Markov chain, as a prior and as EM
+ * learns it
  *
  *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + B u_t + N(0,Q)
  *
@@ -4833,15 +4837,17 @@ VDI_API int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data);
 /* ======== model/lds/root.h ======== */
 /* model/lds/root.h - the Kalman filter of lds with the root of the covariance in place of it
  *
- * Nothing public. P = S S' throughout, so that Q, Q0 and R may be semidefinite (a known start, a sum
- * without noise, the companion form of an autoregression), and numbers many digits apart lose none:
+ * Nothing public. P = S S' throughout, so that Q, Q0 and R may be semidefinite (a known start, a
+ * sum without noise, the companion form of an autoregression), and numbers many digits apart lose
+ * none:
  *
  *     ahead:   S = lower triangle of (A S, Q^{1/2})                    by reflections
- *     scalar y = c'z + N(0,r):  f = S'c,  s = f'f + r,  k = S f / s,   S -= S f f' / (s + sqrt(r s))
+ *     scalar y = c'z + N(0,r):  f = S'c,  s = f'f + r,  k = S f / s,
+ *     S -= S f f' / (s + sqrt(r s))
  *
- * The values of a bin are taken one after another, as they are where R is diagonal, else after a change
- * of coordinates T in which their noise is independent: T = L^{-1} if R has a Cholesky factor L, else
- * the eigenvectors of its correlations.
+ * The values of a bin are taken one after another, as they are where R is diagonal, else after a
+ * change of coordinates T in which their noise is independent: T = L^{-1} if R has a Cholesky
+ * factor L, else the eigenvectors of its correlations.
  * Source: Potter 1963 (Bierman 1977, V.2); Koopman and Durbin 2000 for scalars in turn.
  */
 #ifndef VDI_MODEL_LDS_ROOT_H
@@ -4861,11 +4867,12 @@ VDI_API int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data);
  *         printf("%g %g\n", f.mean[0], f.log_likelihood);
  *     }
  *
- * A step is vdi_lds_predict and vdi_lds_update; between the two, vdi_lds_measurement says what is about to
- * be seen, and vdi_lds_distance how far a candidate is from that, for gating. The state is a root of
- * the covariance (root.h), so that it stays one in any number of steps, and Q, Q0 and R may be
- * semidefinite. The numbers are those of vdi_lds_smooth's filter.
- * Memory: the caller's block; nothing is allocated. The model's parameters are read in each step, Q and
+ * A step is vdi_lds_predict and vdi_lds_update; between the two, vdi_lds_measurement says what is
+ * about to be seen, and vdi_lds_distance how far a candidate is from that, for gating. The state is
+ * a root of the covariance (root.h), so that it stays one in any number of steps, and Q, Q0 and R
+ * may be semidefinite. The numbers are those of vdi_lds_smooth's filter.
+ * Memory: the caller's block; nothing is allocated. The model's parameters are read in each step, Q
+ * and
  * Q0 in vdi_lds_filter_init alone. Threads: one filter per thread; they may share a model.
  */
 #ifndef VDI_MODEL_LDS_FILTER_H
@@ -4894,13 +4901,13 @@ VDI_API size_t vdi_lds_filter_memsize(const vdi_lds *lds);
 /** Begin before the first bin. `block` has to be aligned for a double. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_filter_init(vdi_lds_filter *f, const vdi_lds *lds,
                                                      void *block, size_t size, vdi_error *err);
-/** On to the next bin: mean and cov are predictions then. u (inputs), NULL: 0; the first bin's acts on y
- * alone. */
+/** On to the next bin: mean and cov are predictions then. u (inputs), NULL: 0; the first bin's acts
+ * on y alone. */
 VDI_API void vdi_lds_predict(vdi_lds_filter *f, const double *u);
 /** After vdi_lds_predict: mean (n) and covariance (n,n) of the y to come; NULL: not wanted. */
 VDI_API void vdi_lds_measurement(vdi_lds_filter *f, const double *u, double *y_mean, double *y_cov);
-/** After vdi_lds_predict: *distance = (y - E y)' Cov(y)^{-1} (y - E y) over the values of y (n) that are
- * not NaN; chi-squared with so many degrees of freedom if the model is right. */
+/** After vdi_lds_predict: *distance = (y - E y)' Cov(y)^{-1} (y - E y) over the values of y (n)
+ * that are not NaN; chi-squared with so many degrees of freedom if the model is right. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_distance(vdi_lds_filter *f, const double *y,
                                                   const double *u, double *distance,
                                                   vdi_error *err);
@@ -4926,12 +4933,13 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_step(vdi_lds_filter *f, const double *y
 
 
 /* ======== model/lds/exact.h ======== */
-/* model/lds/exact.h - the posterior of lds where the other routes lose digits or have none: semidefinite
+/* model/lds/exact.h - the posterior of lds where the other routes lose digits or have none:
+ * semidefinite
  * Q, Q0 or R, and numbers many digits apart
  *
- * Nothing public; vdi_lds_smooth and its kin come here by themselves. Forward by root.h, backward by
- * the adjoint recursion, which inverts no covariance. With r and N from all bins after, for the values
- * of a bin, the last first,
+ * Nothing public; vdi_lds_smooth and its kin come here by themselves. Forward by root.h, backward
+ * by the adjoint recursion, which inverts no covariance. With r and N from all bins after, for the
+ * values of a bin, the last first,
  *
  *     r = c v / s + (I - k c')' r,   N = c c' / s + (I - k c')' N (I - k c')
  *
@@ -4955,9 +4963,10 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_step(vdi_lds_filter *f, const double *y
  *
  * Two routes lead to the moments and are tested against each other: the block-tridiagonal solver
  * (default) and the Kalman filter with RTS smoother. A third, by roots of covariances, is taken by
- * itself where Q, Q0 or R is semidefinite or so thin beside what it is added to that the others would
- * lose half their digits (exact.h): a known start, an autoregression, sums without noise. Trials that share covariances (lanes.h) share
- * one sequence; all lanes go through the same batched kernels.
+ * itself where Q, Q0 or R is semidefinite or so thin beside what it is added to that the others
+ * would lose half their digits (exact.h): a known start, an autoregression, sums without noise.
+ * Trials that share covariances (lanes.h) share one sequence; all lanes go through the same batched
+ * kernels.
  * Memory: none is allocated. Source of the formulas: docs/guide/lds.md.
  */
 #ifndef VDI_MODEL_LDS_SMOOTH_H
@@ -4986,8 +4995,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_
 
 
 /* ======== model/lds/predict.h ======== */
-/* model/lds/predict.h - what a linear dynamical system says of the observations: in place of the noisy or
- * missing ones, and how far each is from what was to be expected
+/* model/lds/predict.h - what a linear dynamical system says of the observations: in place of the
+ * noisy or missing ones, and how far each is from what was to be expected
  *
  * Do this:
  *     vdi_lds_fitted(lds, data, y_mean, y_var, &err);         (trials,T,n) each
@@ -4998,13 +5007,14 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_
 #ifndef VDI_MODEL_LDS_PREDICT_H
 #define VDI_MODEL_LDS_PREDICT_H
 
-/** Mean and variance (trials,T,n) of an observation of each bin given all of y; either may be NULL. The
- * variance has R in it: it is that of a value measured anew. 0 behind a trial's length. */
+/** Mean and variance (trials,T,n) of an observation of each bin given all of y; either may be NULL.
+ * The variance has R in it: it is that of a value measured anew. 0 behind a trial's length. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_fitted(const vdi_lds *lds, vdi_lds_data *data,
                                                 double *y_mean, double *y_var, vdi_error *err);
-/** Standardised innovations e (trials,T,n) = L^{-1} (y_t - E[y_t | the bins before]), L L' its covariance
- * over the channels seen: independent standard normals if the model is right. NaN where a value is
- * missing, 0 behind a trial's length. (With a full, singular R they are turned by its eigenvectors.) */
+/** Standardised innovations e (trials,T,n) = L^{-1} (y_t - E[y_t | the bins before]), L L' its
+ * covariance over the channels seen: independent standard normals if the model is right. NaN where
+ * a value is missing, 0 behind a trial's length. (With a full, singular R they are turned by its
+ * eigenvectors.) */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_innovations(const vdi_lds *lds, vdi_lds_data *data,
                                                      double *e, vdi_error *err);
 
@@ -5027,9 +5037,10 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_innovations(const vdi_lds *lds, vdi_lds
  * - The covariances have a floor (desc.r_floor, q_floor). Clipping the eigenvalues of the free
  *   optimum is the exact optimum under "no eigenvalue below the floor", so a channel that never
  *   varies, or a single trial (whose Q0 would shrink to nothing), neither breaks the step nor its
- *   monotony. By default it is relative, to each channel's and each latent's own variance, and never
- *   above what the model has: a step can always stay where it is, at any scale. (A floor of your own
- *   is kept as it stands; a model below it is lifted, at a cost in likelihood, by the first step.)
+ *   monotony. By default it is relative, to each channel's and each latent's own variance, and
+ *   never above what the model has: a step can always stay where it is, at any scale. (A floor of
+ *   your own is kept as it stands; a model below it is lifted, at a cost in likelihood, by the
+ *   first step.)
  * - Missing values are latent variables: with a full R the missing part of a bin is filled in by
  *   its conditional mean given the observed part and z, and its conditional covariance is added.
  * - A step is a transaction: if anything in it fails, the parameters are as they were.
@@ -5054,10 +5065,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *dat
  *     vdi_lds_init(lds, data, 1, &err);                  seed 1
  *     vdi_lds_em_step(lds, data, &log_likelihood, &err);
  *
- * What the bins before say of y_t passes through the state: y_t is regressed on (y_{t-1}, u_{t-1}, ...,
- * u_t), and the principal components of the part that comes from the past, in units of what it leaves,
- * are an estimate of z_t. A, B and C, D, b are then regressions on it. Principal components of y alone
- * would take a large input, or a channel of much noise, for a latent, and EM rarely gets out of that.
+ * What the bins before say of y_t passes through the state: y_t is regressed on (y_{t-1}, u_{t-1},
+ * ..., u_t), and the principal components of the part that comes from the past, in units of what it
+ * leaves, are an estimate of z_t. A, B and C, D, b are then regressions on it. Principal components
+ * of y alone would take a large input, or a channel of much noise, for a latent, and EM rarely gets
+ * out of that.
  * Memory: none is allocated.
  * Source: the state of N4SID (Van Overschee and De Moor 1994) with a horizon of one bin.
  */
@@ -5088,8 +5100,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, 
 #define VDI_MODEL_LDS_SAMPLE_H
 
 /** z (S,trials,T,d): joint samples from the posterior of the latents, 0 behind a trial's length
- * (simulation smoother: z = mean + L^{-T} eps). Trial i of sample s draws from stream s * trials + i
- * of `seed`. */
+ * (simulation smoother: z = mean + L^{-T} eps). Trial i of sample s draws from stream s * trials +
+ * i of `seed`. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data,
                                                 int64_t samples, uint64_t seed, double *z,
                                                 vdi_error *err);
@@ -5338,8 +5350,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_plds_elbo(const vdi_plds *plds, vdi_plds_da
  *     vdi_plds_elbo(plds, counts, NULL, &elbo, &err);
  *
  * A step is: a few natural-gradient steps of the posterior, from where the last step left it; then
- * A, Q, x0, Q0 in closed form (lds/chain.h), and C, b neuron by neuron with a few Newton steps on the
- * expected log likelihood less ridge/2 |C|^2. A neuron's step is taken if neither that nor the
+ * A, Q, x0, Q0 in closed form (lds/chain.h), and C, b neuron by neuron with a few Newton steps on
+ * the expected log likelihood less ridge/2 |C|^2. A neuron's step is taken if neither that nor the
  * expected log likelihood alone falls, so neither the bound nor the penalised bound, ELBO - ridge/2
  * sum |C|^2, ever falls (beyond rounding). So the ridge keeps C from running away where there are
  * few spikes; it does not shrink a C that is there. (As a prior it would mean little: larger
@@ -5526,8 +5538,8 @@ VDI_API double vdi_score_poisson(int64_t count, const double *y, const double *r
 VDI_API double vdi_score_homogeneous(int64_t rows, int64_t n, const double *y, const double *means,
                                      int64_t *bins);
 /** Bits per spike of predictive probabilities, log_p (rows,n) in nats (from vdi_score_poisson, or
- * integrated over latents), against the homogeneous process with `means` (n), as a rule those of the
- * training data. VDI_ERR_DATA if y has no spike, or if log_p is NaN where a count is. */
+ * integrated over latents), against the homogeneous process with `means` (n), as a rule those of
+ * the training data. VDI_ERR_DATA if y has no spike, or if log_p is NaN where a count is. */
 VDI_API VDI_NODISCARD vdi_status vdi_score_bits_per_spike(int64_t rows, int64_t n, const double *y,
                                                           const double *log_p, const double *means,
                                                           vdi_score_bits *out, vdi_error *err);
@@ -5581,8 +5593,8 @@ VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
  * Hz that starts at frame 0: up to 100 frames a second the rate (value x fps) interpolated
  * linearly, above that the values integrated over each 10 ms.
  *   c25 ... c200      Pearson r on the grid, both sides smoothed per trial with a Gaussian of
- *                     standard deviation 25, 50, 100, 200 ms (cut at 4, ends mirrored); the true times
- *                     are counted in bins with edges at 10 k - 5 ms (Rupprecht et al. 2021)
+ *                     standard deviation 25, 50, 100, 200 ms (cut at 4, ends mirrored); the true
+ *                     times are counted in bins with edges at 10 k - 5 ms (Rupprecht et al. 2021)
  *   r25    Pearson r in 40 ms bins, four samples summed; edges at 40 k - 5 ms (Berens et al. 2018)
  *   r40g, r160g   the same bins smoothed with a Gaussian of 40 or 160 ms
  *   auc    area under the ROC curve of the bins, spike or no spike, ties count half
@@ -5862,9 +5874,9 @@ VDI_API vdi_vilds_desc vdi_vilds_desc_defaults(const vdi_vilds_desc *desc);
 /** VDI_OK, or VDI_ERR_ARGUMENT naming the offending field. */
 VDI_API vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *err);
 /** The description of the model whose metadata these are (vdi_vilds_state): every field but those
- * that no file holds, log_joint, user, user_params, pool, ranks, allocator and logger, which stay as
- * they are. VDI_ERR_FORMAT names the key that is missing or wrong; VDI_ERR_UNSUPPORTED if that model
- * has a log joint and `desc` brings none. */
+ * that no file holds, log_joint, user, user_params, pool, ranks, allocator and logger, which stay
+ * as they are. VDI_ERR_FORMAT names the key that is missing or wrong; VDI_ERR_UNSUPPORTED if that
+ * model has a log joint and `desc` brings none. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_desc_from_meta(vdi_vilds_desc *desc,
                                                           const vdi_meta *meta, int64_t count,
                                                           vdi_error *err);
@@ -6098,8 +6110,8 @@ VDI_API vdi_var vdi_trial_param(vdi_tape *t, const vdi_trial_info *info, int64_t
  *
  * Where a log joint reaches further than to the next bin the steps are poor ones, and the bound is
  * still a bound.
- * Memory: of the model's arena; at most some 2^15 numbers go through the log joint at once, or those
- * of one sample of all trials.
+ * Memory: of the model's arena; at most some 2^15 numbers go through the log joint at once, or
+ * those of one sample of all trials.
  */
 #ifndef VDI_MODEL_VILDS_NATURAL_H
 #define VDI_MODEL_VILDS_NATURAL_H
@@ -6172,11 +6184,11 @@ VDI_API void vdi_vilds_resume_from_here(vdi_vilds *m);
  *     vdi_vilds_infer(model, data, NULL, &result, &err);  the posteriors that training ended with
  *     vdi_vilds_score(model, fresh, NULL, &elbo, &err);   other trials: from rest
  *
- * Variational EM: Laplace's posterior of each trial first, and then by turns a natural-gradient step
- * of the posteriors (natural.h) and a step of Adam on the parameters, along the gradient of the
- * bound at samples of the posteriors. No encoder is trained; for a log joint with few parameters
- * this is the way to learn them, and the bound is closer to log p(y) than a network's. The ready
- * parts learn in this way too.
+ * Variational EM: Laplace's posterior of each trial first, and then by turns a natural-gradient
+ * step of the posteriors (natural.h) and a step of Adam on the parameters, along the gradient of
+ * the bound at samples of the posteriors. No encoder is trained; for a log joint with few
+ * parameters this is the way to learn them, and the bound is closer to log p(y) than a network's.
+ * The ready parts learn in this way too.
  * The posteriors stay with the data. They are no part of the model's state: a model that is loaded
  * infers from rest (vdi_vilds_query.rest).
  * Memory: the posteriors, (trials,T,2 d d + d) numbers, are of the data; besides, what a step
@@ -6256,13 +6268,13 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_fit_natural(vdi_vilds *m, vdi_vilds_d
  *     double per_bin;
  *     vdi_vilds_score(model, data, &q, &per_bin, &err);
  *
- * The posterior of each trial comes from the encoder in one pass; refine.h and natural.h tell how it
- * is improved. A refined posterior that is worse than the one it began from, over the samples of the
- * score or over others, is not taken: refinement never lowers a bound. Without a trained encoder
- * (`rest`, or after vdi_vilds_fit_natural) it begins at mean 0, finds the mode by Newton's method,
- * and goes on from Laplace's posterior there.
- * The importance-weighted bound is log 1/K sum_k p(y, z_k) / q(z_k), z_k ~ q (Burda et al. 2016): it
- * rises to log p(y) with K, and its work space does not grow with K.
+ * The posterior of each trial comes from the encoder in one pass; refine.h and natural.h tell how
+ * it is improved. A refined posterior that is worse than the one it began from, over the samples of
+ * the score or over others, is not taken: refinement never lowers a bound. Without a trained
+ * encoder (`rest`, or after vdi_vilds_fit_natural) it begins at mean 0, finds the mode by Newton's
+ * method, and goes on from Laplace's posterior there.
+ * The importance-weighted bound is log 1/K sum_k p(y, z_k) / q(z_k), z_k ~ q (Burda et al. 2016):
+ * it rises to log p(y) with K, and its work space does not grow with K.
  * Trials are worked on in blocks of some 8000 bins; a longer trial goes through the networks in
  * strips, and its samples some at a time, so that only its observations and its posterior (some 30
  * d d numbers a bin) are there as a whole.
@@ -6332,11 +6344,12 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_score(vdi_vilds *m, vdi_vilds_data *d
  *     gamma_t(z_1..z_t) = p(y, z_1..z_t, x_{t+1}..x_T) / q(x_{t+1}..x_T | z_t)
  *
  * with x the path on which q expects z_t to go on, for eight bins, and m behind them. So a particle
- * knows of what is still to come as much as q does: were q the posterior, all weights would be equal.
+ * knows of what is still to come as much as q does: were q the posterior, all weights would be
+ * equal.
  * gamma_T is p(y, z), so the estimate of p(y) is unbiased whatever q is.
  * The weight of a step is a difference of two log joints whose paths differ from bin t on, and not
- * far. As log p(y, z) factors over neighbouring bins they are taken on a window of the trial; what a
- * log joint says of the window's first bin cancels.
+ * far. As log p(y, z) factors over neighbouring bins they are taken on a window of the trial; what
+ * a log joint says of the window's first bin cancels.
  * `runs` independent filters give the mean and its standard error; within each, particles are
  * resampled (systematically) when their effective number is below half.
  * What it does NOT do: log joints that reach further than to the next bin, or that depend on how
@@ -6360,7 +6373,8 @@ VDI_API const vdi_fields *vdi_vilds_particles_fields(void);
 VDI_API vdi_vilds_particles vdi_vilds_particles_defaults(const vdi_vilds_particles *desc);
 /** VDI_OK, or VDI_ERR_ARGUMENT naming the offending field. */
 VDI_API vdi_status vdi_vilds_particles_check(const vdi_vilds_particles *desc, vdi_error *err);
-/** log p(y) of each trial (trials), nats, all constants included, and its standard error (trials) or
+/** log p(y) of each trial (trials), nats, all constants included, and its standard error (trials)
+ * or
  * NULL. q is that of vdi_vilds_infer; `q` and `particles` may be NULL. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_log_p(vdi_vilds *m, vdi_vilds_data *data,
                                                  const vdi_vilds_query *q,
@@ -6499,8 +6513,8 @@ VDI_API const char *vdi_flds_recipe_name(int kind);
 /** `desc` with the fields that are still zero filled in by the recipe. */
 VDI_API vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kind kind);
 
-/** Can a model of that description start from a Poisson LDS? Its observations have to be counts whose
- * log mean the decoder gives. */
+/** Can a model of that description start from a Poisson LDS? Its observations have to be counts
+ * whose log mean the decoder gives. */
 VDI_API bool vdi_flds_takes_plds(const vdi_vilds_desc *desc);
 /** Start from a Poisson LDS: its A, Q, x0, Q0; its C and b in a linear decoder (desc.linear) or in
  * the skip of a network (desc.skip) whose own output begins at 0. Then vdi_vilds_fit runs the full
@@ -6935,22 +6949,22 @@ VDI_API int64_t vdi_population_draw(const vdi_population_desc *p, uint64_t seed,
  *     printf("%g Hz, %lld spikes\n", cell.frame_rate, (long long)spikes);
  *     free(trace), free(work);
  *
- * Equations, on a grid of VDI_CELL_GRID Hz, dt its step. A spike at time s adds to the calcium, from
- * its own time on,
+ * Equations, on a grid of VDI_CELL_GRID Hz, dt its step. A spike at time s adds to the calcium,
+ * from its own time on,
  *     c(t) += a [(1 - slow) exp(-(t - s)/tau) + slow exp(-(t - s)/tau_slow)],
  *             a ~ gamma with mean 1 and coefficient of variation cv;
  *     u = (rest + c)^hill - rest^hill,   target = u / (1 + saturation u)
  *             the dye at equilibrium (Deneux et al. 2016)
  *     p <- target + (p - target) exp(-(1 + saturation u) dt / rise)
  *             its exact step, then up to two first-order stages
- * and a frame is the mean of the last stage over its window. Noise and artefacts are added, then the
- * trace is smoothed, then cut off.
+ * and a frame is the mean of the last stage over its window. Noise and artefacts are added, then
+ * the trace is smoothed, then cut off.
  *
  * What it does NOT do: images, motion, cells that share activity, or a promise that spikes of an
- * actual cell look like this. Memory: the caller's block of vdi_cell_memsize bytes. Errors: simulate
- * returns -1 for a description out of range. Randomness: a cell's trace is the same whenever it is
- * made (within one build and instruction set: kernel functions round differently by some ulp on
- * others). Threads: no state; each thread needs its own work block.
+ * actual cell look like this. Memory: the caller's block of vdi_cell_memsize bytes. Errors:
+ * simulate returns -1 for a description out of range. Randomness: a cell's trace is the same
+ * whenever it is made (within one build and instruction set: kernel functions round differently by
+ * some ulp on others). Threads: no state; each thread needs its own work block.
  */
 #ifndef VDI_MODEL_CALCIUM_SIMULATE_H
 #define VDI_MODEL_CALCIUM_SIMULATE_H
@@ -6961,9 +6975,9 @@ VDI_API int64_t vdi_population_draw(const vdi_population_desc *p, uint64_t seed,
 /** Bytes of work memory that any cell of the population needs. */
 VDI_API size_t vdi_cell_memsize(const vdi_population_desc *p);
 /** Simulate a drawn cell: `trace` (frames), and unless NULL `clean` (frames), the trace without its
- * white noise and wild frames (slow noise and artefacts are in it). The first `capacity` spike times,
- * in s from frame 0 and rising, go to `spike`. Returns the number of spikes, -1 if the description is
- * out of range. `work`: memory of vdi_cell_memsize bytes, aligned as malloc's. */
+ * white noise and wild frames (slow noise and artefacts are in it). The first `capacity` spike
+ * times, in s from frame 0 and rising, go to `spike`. Returns the number of spikes, -1 if the
+ * description is out of range. `work`: memory of vdi_cell_memsize bytes, aligned as malloc's. */
 VDI_API int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell *cell, void *work,
                                   float *trace, float *clean, double *spike, int64_t capacity);
 
@@ -7652,8 +7666,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deeps
 #if !defined(VDI_STATIC) || defined(VDI_PRETRAINED_IMPLEMENTATION)
 
 /* ======== model/pretrained/pretrained.h ======== */
-/* model/pretrained/pretrained.h - the pretrained network: spikes from any indicator at any frame rate,
- * without a setting
+/* model/pretrained/pretrained.h - the pretrained network: spikes from any indicator at any frame
+ * rate, without a setting
  *
  * Do this:
  *     #define VDI_PRETRAINED_WEIGHTS           before the include: brings vdi_pretrained_shipped
@@ -7670,26 +7684,28 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deeps
  *     vdi_pretrained_destroy(net);
  *
  * The trace is brought to one form (prepare.h): frames without a number are bridged or left out, a
- * running baseline is taken off, the rest is divided by its standard deviation and brought to 60 Hz.
- * 39 statistics of the whole trace (noise, autocorrelations, asymmetry, quantiles, the mean shape of
- * its steepest rises) say which indicator, preparation and frame rate this is; a small network turns
- * them into a scale and a shift for each channel of each layer, and these are folded into the weights
- * before the trace goes through, so conditioning costs nothing per sample. The network itself
- * (network.h) is a stem of stride 2, a branch at 7.5 Hz, a few dilated convolutions with shortcuts at
- * 30 Hz, and a head with two 60 Hz samples per step: expected spikes, how far their number is spread,
- * and the trace without its noise. Several such networks (members), trained from different seeds and
- * on different beliefs of what cells do, are one: what they say is averaged.
+ * running baseline is taken off, the rest is divided by its standard deviation and brought to 60
+ * Hz.
+ * 39 statistics of the whole trace (noise, autocorrelations, asymmetry, quantiles, the mean shape
+ * of its steepest rises) say which indicator, preparation and frame rate this is; a small network
+ * turns them into a scale and a shift for each channel of each layer, and these are folded into the
+ * weights before the trace goes through, so conditioning costs nothing per sample. The network
+ * itself (network.h) is a stem of stride 2, a branch at 7.5 Hz, a few dilated convolutions with
+ * shortcuts at
+ * 30 Hz, and a head with two 60 Hz samples per step: expected spikes, how far their number is
+ * spread, and the trace without its noise. Several such networks (members), trained from different
+ * seeds and on different beliefs of what cells do, are one: what they say is averaged.
  *
  * Units: expected spikes per frame k, which covers [k-1/2, k+1/2) / fps. The number of spikes in a
- * frame or a window of expectation M has the variance M + a M^2 (a negative binomial distribution; a
- * is the spread), which r.deviation tells. The scale of the trace does not matter (dF/F, per cent,
- * counts), nor does a constant that is added to it.
+ * frame or a window of expectation M has the variance M + a M^2 (a negative binomial distribution;
+ * a is the spread), which r.deviation tells. The scale of the trace does not matter (dF/F, per
+ * cent, counts), nor does a constant that is added to it.
  *
  * Missing frames are NaN or infinite. Gaps of up to a second (or of two usual distances of measured
- * frames) are bridged by lines; longer ones have no spikes, and the pieces between them are read with
- * the statistics of all of them. So trials of one neuron are best handed over as one trace with two
- * seconds of NaN between them. One frame that stands alone far above or below its neighbours is taken
- * for an artefact (at 15 Hz and above).
+ * frames) are bridged by lines; longer ones have no spikes, and the pieces between them are read
+ * with the statistics of all of them. So trials of one neuron are best handed over as one trace
+ * with two seconds of NaN between them. One frame that stands alone far above or below its
+ * neighbours is taken for an artefact (at 15 Hz and above).
  *
  * What it does NOT do: sample trains (see deepspike/infer.h), or correct neuropil, motion or frames
  * dropped without a NaN. Frame by frame, some two seconds late, it works in stream.h.
@@ -7821,16 +7837,17 @@ VDI_API const vdi_pretrained_weights *vdi_pretrained_weights_shipped(void);
 /* ======== model/pretrained/prepare.h ======== */
 /* model/pretrained/prepare.h - any trace in the one form that the pretrained network reads
  *
- *   measured   frames that are finite, minus their mean (in double: a constant of any size comes off).
- *              Noise from the differences of those that stand the usual distance apart, so that every
- *              other frame missing changes nothing: 1.4826 median |difference| / sqrt 2
- *   wild       at 15 Hz and above, one frame more than 8 noise from the mean of its neighbours, which
- *              agree to 3 noise, is put between them
+ *   measured   frames that are finite, minus their mean (in double: a constant of any size comes
+ *              off).
+ *              Noise from the differences of those that stand the usual distance apart, so that
+ *              every other frame missing changes nothing: 1.4826 median |difference| / sqrt 2
+ *   wild       at 15 Hz and above, one frame more than 8 noise from the mean of its neighbours,
+ *              which agree to 3 noise, is put between them
  *   segments   between gaps of more than a second; shorter gaps are bridged by lines
  *   fast       above 63 Hz the trace is averaged over samples of 1/60 s first: what follows is then
  *              the same for any such rate
- *   baseline   medians of blocks of 0.5 s, their 20th percentile within 15 s on either side, a moving
- *              average of five blocks, straight lines between the middles
+ *   baseline   medians of blocks of 0.5 s, their 20th percentile within 15 s on either side, a
+ *              moving average of five blocks, straight lines between the middles
  *   scale      the standard deviation of what is left
  *   statistics see vdi__trace_stats
  */
@@ -7948,18 +7965,20 @@ VDI_API VDI_NODISCARD vdi_status vdi_pretrained_quality(vdi_dtype dtype, int64_t
 /* model/pretrained/network.h - the pretrained network: its parameters, and what it says on a tape
  *
  * At 30 Hz, C channels: h = a(S * x) with a stem S of stride 2; g = a(D * h_4) at 7.5 Hz, where h_4
- * is four steps of h side by side, then g <- g + a(K_l * g) with five taps dilated by 2^l, and h <- h
- * + U g, four steps from each; then h <- h + a(W_l * h) with dilated taps; a head of three taps gives
- * for each step the numbers of two samples at 60 Hz: softplus is the expected spikes, the trace
- * without noise, softplus is the spread. a(z) = leaky(z (1 + g) + d), where g and d, one pair for each
- * channel and layer, come from the statistics of the trace.
+ * is four steps of h side by side, then g <- g + a(K_l * g) with five taps dilated by 2^l, and h <-
+ * h
+ * + U g, four steps from each; then h <- h + a(W_l * h) with dilated taps; a head of three taps
+ * gives for each step the numbers of two samples at 60 Hz: softplus is the expected spikes, the
+ * trace without noise, softplus is the spread. a(z) = leaky(z (1 + g) + d), where g and d, one pair
+ * for each channel and layer, come from the statistics of the trace.
  */
 #ifndef VDI_MODEL_PRETRAINED_NETWORK_H
 #define VDI_MODEL_PRETRAINED_NETWORK_H
 
-/** Its parameters in order, for each member m: m.stats.mean and m.stats.sd (frozen), m.stem.weight, the
- * layers' weights, m.down.weight, the context's weights, m.up.weight, m.film.0 and m.film.1 weight and
- * bias, m.head.weight, m.head.bias. Returns how many; writes those that fit into `list`. */
+/** Its parameters in order, for each member m: m.stats.mean and m.stats.sd (frozen), m.stem.weight,
+ * the layers' weights, m.down.weight, the context's weights, m.up.weight, m.film.0 and m.film.1
+ * weight and bias, m.head.weight, m.head.bias. Returns how many; writes those that fit into
+ * `list`. */
 VDI_API int64_t vdi_pretrained_declare(const vdi_pretrained_desc *d, vdi_param_desc *list,
                                        int64_t capacity);
 /** What the network says of a batch; each (B,N). */
@@ -7968,8 +7987,8 @@ typedef struct vdi_pretrained_vars {
     vdi_var spread; /**< a of the variance M + a M^2 of a count */
     vdi_var clean;  /**< the prepared trace without noise */
 } vdi_pretrained_vars;
-/** The network on a tape: x (B,N) prepared traces, N even, stats (B,VDI_PRETRAINED_STATS). Where N is
- * no multiple of 8, zeros are put behind x. */
+/** The network on a tape: x (B,N) prepared traces, N even, stats (B,VDI_PRETRAINED_STATS). Where N
+ * is no multiple of 8, zeros are put behind x. */
 VDI_API vdi_pretrained_vars vdi_pretrained_apply(vdi_tape *t, const vdi_pretrained_desc *d,
                                                  const vdi_param *first, vdi_var x, vdi_var stats);
 
@@ -13436,7 +13455,8 @@ VDI__FN size_t vdi__gemm_row(const vdi__gemm_path *path, const vdi__gemm_args *g
     return done;
 }
 
-/* The rows from i0 to i1 of a panel of nv vectors of columns from j on, over t->k steps from p on. */
+/* The rows from i0 to i1 of a panel of nv vectors of columns from j on, over t->k steps from p
+ * on. */
 VDI__FN void vdi__gemm_rows(const vdi__gemm_path *path, const vdi__gemm_args *g, vdi__tile *t,
                             size_t i0, size_t i1, size_t p, size_t j, size_t nv) {
     const bool accumulate = (g->flags & VDI_GEMM_ACC) != 0, goes_on = p > 0 || accumulate;
@@ -15136,7 +15156,8 @@ VDI__FN void vdi__bt_blank(const vdi__bt *g, void *dst, int less, int64_t n, int
 
 /* ---- block algebra --------------------------------------------------------------------------- */
 
-/* out = C - A B, plain; C may be NULL for 0. With rows, the columns of C and B must be neighbours. */
+/* out = C - A B, plain; C may be NULL for 0. With rows, the columns of C and B must be
+ * neighbours. */
 VDI__FN void vdi__bt_mul(const vdi__bt *g, const vdi__matrix *C, const vdi__matrix *A,
                          const vdi__matrix *B, char *out) {
     const vdi__target to = {out, g->d * g->lanes, g->lanes};
@@ -16210,10 +16231,10 @@ VDI__FN void vdi__kalman_get(const vdi__kalman *r, const void *array, size_t at,
     r->k->lanes_load((const char *)array + at, count, r->T * count, r->n, alive, 0, v);
 }
 
-/* ---- steady covariances --------------------------------------------------------------------------
- * Where what comes in stays the same, a covariance soon moves by less than it is rounded by. It is then
- * kept as it is, lane by lane, so that the bits do not depend on which groups share a round; and where
- * all lanes are so, nothing is computed. */
+/* ---- steady covariances -------------------------------------------------------------------------
+ * Where what comes in stays the same, a covariance soon moves by less than it is rounded by. It is
+ * then kept as it is, lane by lane, so that the bits do not depend on which groups share a round;
+ * and where all lanes are so, nothing is computed. */
 
 VDI__FN bool vdi__kalman_is_alive(const vdi__kalman *r, const vdi__kalman_lanes *alive, int64_t l) {
     return r->size == sizeof(float) ? alive->f32[l] != 0 : alive->f64[l] != 0;
@@ -16272,8 +16293,8 @@ typedef struct vdi__kalman_filter {
     char *a, *q, *eye, *p, *l, *w, *x, *g, *k, *m, *hv, *e, *v, *pivots, *state, *logdet;
 } vdi__kalman_filter;
 
-/* Does what comes in at bin t leave the covariances as they are? A lane that has ended and stays so has
- * none. */
+/* Does what comes in at bin t leave the covariances as they are? A lane that has ended and stays so
+ * has none. */
 VDI__FN bool vdi__kalman_filter_steady(vdi__kalman *r, const vdi__kalman_filter *f,
                                        const vdi__kalman_lanes *before, int64_t t) {
     bool all = t > 0;
@@ -16324,9 +16345,10 @@ VDI__FN void vdi__kalman_covariance(vdi__kalman *r, const vdi__kalman_filter *f,
     vdi__kalman_product(r, r->d, f->w, false, f->l, 1, NULL, f->x);
     vdi__kalman_product(r, r->d, f->l, true, f->x, 1, f->eye, f->g);
     vdi__kalman_factor(r, f->g, t, &r->alive, pivot);
-    for (int64_t i = 0; i < r->dd; i++)
+    for (int64_t i = 0; i < r->dd; i++) {
         memcpy(f->k + (size_t)i * vector, f->l + (size_t)(i % r->d * r->d + i / r->d) * vector,
                vector);
+    }
     r->k->lanes_solve(r->d, r->d, f->g, false, f->k);
     vdi__kalman_product(r, r->d, f->k, true, f->k, 1, NULL, f->p);
     vdi__kalman_put(r, f->Pf, at, r->dd, f->p);
@@ -16406,8 +16428,8 @@ typedef struct vdi__kalman_smoother {
     char *a, *pp, *l, *pf, *y, *x, *ps, *diff, *m, *p, *product;
 } vdi__kalman_smoother;
 
-/* Lanes whose inputs at bin t are those of the bin after, where Pf and the predictions of the two bins
- * ahead are the same. */
+/* Lanes whose inputs at bin t are those of the bin after, where Pf and the predictions of the two
+ * bins ahead are the same. */
 VDI__FN bool vdi__kalman_smoother_same(const vdi__kalman *r, const vdi__kalman_smoother *f,
                                        int64_t l, int64_t t) {
     return t + 2 < r->T && vdi__kalman_is_alive(r, &f->next, l) &&
@@ -21917,7 +21939,7 @@ VDI__FN vdi_status vdi__covariance_factor(const char *name, int64_t n, const dou
     return VDI_OK;
 }
 
-/* ---- roots ------------------------------------------------------------------------------------ */
+/* ---- roots ----------------------------------------------------------------------------------- */
 
 /* X (rows,cols), cols >= rows, becomes a lower triangle L (rows,rows) with L L' = X X'. */
 VDI__FN void vdi__lower_root(int64_t rows, int64_t cols, double *X, double *L) {
@@ -21946,9 +21968,9 @@ VDI__FN void vdi__lower_root(int64_t rows, int64_t cols, double *X, double *L) {
     }
 }
 
-/* A semidefinite V (n,n) in units of its own deviations: V = D W diag(w) W' D, with the w that are 0
- * but for rounding made so. `work` holds VDI__ROOT_WORK(n): W (n,n), w (n) and D (n) stand in it as
- * below. */
+/* A semidefinite V (n,n) in units of its own deviations: V = D W diag(w) W' D, with the w that are
+ * 0 but for rounding made so. `work` holds VDI__ROOT_WORK(n): W (n,n), w (n) and D (n) stand in it
+ * as below. */
 #define VDI__ROOT_WORK(n) (3 * (n) * (n) + 2 * (n))
 VDI__FN vdi_status vdi__semidefinite(const char *name, int64_t n, const double *V, double *work,
                                      vdi_error *err) {
@@ -22314,7 +22336,7 @@ VDI__FN void vdi__residual_covariance(const vdi__regression *g, const double *th
     vdi__symmetrise(n, V);
 }
 
-/* ---- floors ----------------------------------------------------------------------------------- */
+/* ---- floors ---------------------------------------------------------------------------------- */
 
 /* No eigenvalue of S^{-1/2} V S^{-1/2} is below `least`, S = diag(scale). */
 typedef struct vdi__floor {
@@ -22342,7 +22364,8 @@ VDI__FN bool vdi__floor_holds(int64_t n, const vdi__floor *f, const double *V, d
     return vdi_cholesky(VDI_F64, (size_t)n, work, (size_t)n, NULL) == VDI_OK;
 }
 
-/* Where the covariance now has no variance at all, what a step finds is rounding: V keeps the zeros. */
+/* Where the covariance now has no variance at all, what a step finds is rounding: V keeps the
+ * zeros. */
 VDI__FN void vdi__keep_zeros(int64_t n, const double *now, double *V) {
     for (int64_t i = 0; i < n * n; i++)
         if (now[i / n * (n + 1)] == 0 || now[i % n * (n + 1)] == 0) V[i] = 0;
@@ -22409,7 +22432,8 @@ VDI__FN int64_t vdi__ties_number(vdi__ties *t, const vdi_lds_tie *of, int64_t at
     return t->count++;
 }
 
-/* The groups of (left, right), `d` and K - d columns wide. NULL: memory is out, or there are no ties. */
+/* The groups of (left, right), `d` and K - d columns wide. NULL: memory is out, or there are no
+ * ties. */
 VDI__FN vdi__ties *vdi__ties_of(const vdi_lds_tie *left, const vdi_lds_tie *right, int64_t rows,
                                 int64_t d, int64_t K, vdi_arena *arena, bool *ok) {
     const size_t all = vdi_mul_size((size_t)rows, (size_t)K), r = (size_t)rows;
@@ -22461,7 +22485,8 @@ VDI__FN vdi_status vdi__ties_weigh(vdi__ties *t, const char *name, bool diagonal
     return VDI_OK;
 }
 
-/* Rows `first` to `last` of the normal equations, for a regression whose sums are of these rows; about
+/* Rows `first` to `last` of the normal equations, for a regression whose sums are of these rows;
+ * about
  * 0 if no constant takes the means up. */
 VDI__FN void vdi__ties_add(vdi__ties *t, const vdi__regression *g, int64_t first, int64_t last,
                            const double *theta) {
@@ -22801,7 +22826,8 @@ VDI__FN void vdi__chain_sum_trial(const vdi__chain_moments *q, int64_t trial, vd
     vdi__add_products(U, U, steps, u, U, u, U, s->g.xx + d * K + d, K);
 }
 
-/* The variance of each latent over all bins: of its means about theirs, and of itself about them. */
+/* The variance of each latent over all bins: of its means about theirs, and of itself about
+ * them. */
 VDI__FN void vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *s) {
     const int64_t d = s->g.rows, dd = d * d;
     double *mean = s->e, *square = s->variance, count = 0;
@@ -23378,8 +23404,8 @@ VDI__FN vdi_status vdi__lds_check_variances(const vdi_lds *lds, vdi_error *err) 
     return VDI_OK;
 }
 
-/* Is that a covariance? Its pivots, without a square root: where one is 0, what is left of its column
- * is 0 too, but for rounding. `work` holds n n. */
+/* Is that a covariance? Its pivots, without a square root: where one is 0, what is left of its
+ * column is 0 too, but for rounding. `work` holds n n. */
 VDI__FN vdi_status vdi__lds_check_covariance(const char *name, int64_t n, const double *V,
                                              double *work, vdi_error *err) {
     const vdi_status status = vdi__covariance_symmetric(name, n, V, err);
@@ -23492,7 +23518,7 @@ VDI__FN size_t vdi__root_layout(vdi__root *q, int64_t d, int64_t n, bool diagona
     return at + N * sizeof(int64_t);
 }
 
-/* ---- the read-out ----------------------------------------------------------------------------- */
+/* ---- the read-out ---------------------------------------------------------------------------- */
 
 /* T and r of the channels seen, for a full R. */
 VDI__FN vdi_status vdi__root_rotate(vdi__root *q, vdi_error *err) {
@@ -23521,8 +23547,8 @@ VDI__FN vdi_status vdi__root_rotate(vdi__root *q, vdi_error *err) {
     return VDI_OK;
 }
 
-/* The read-out of the channels where `mask` (n) is not 0; NULL: of all. Nothing is done for those of
- * the bin before. */
+/* The read-out of the channels where `mask` (n) is not 0; NULL: of all. Nothing is done for those
+ * of the bin before. */
 VDI__FN vdi_status vdi__root_see(vdi__root *q, const double *mask, vdi_error *err) {
     const int64_t n = q->n, d = q->d;
     int64_t m = 0;
@@ -23562,7 +23588,7 @@ VDI__FN void vdi__root_values(vdi__root *q, const double *x) {
     if (!q->diagonal && m > 0) vdi_gemv(VDI_F64, 0, m, m, q->T, m, to, q->y);
 }
 
-/* ---- the recursion ---------------------------------------------------------------------------- */
+/* ---- the recursion --------------------------------------------------------------------------- */
 
 /* The parameters; q's scratch is laid out. */
 VDI__FN vdi_status vdi__root_begin(vdi__root *q, const vdi_lds *p, vdi_error *err) {
@@ -23604,8 +23630,9 @@ VDI__FN bool vdi__root_gains(vdi__root *q, int64_t *which) {
     const int64_t d = q->d;
     const size_t D = (size_t)d;
     q->log_s = 0;
-    for (int64_t k = 0; k < d; k++) /* variances, as a yardstick */
+    for (int64_t k = 0; k < d; k++) { /* variances, as a yardstick */
         q->work[k] = vdi_dot(VDI_F64, D, q->S + k * d, q->S + k * d);
+    }
     for (int64_t i = 0; i < q->m; i++) {
         const double *c = q->c + i * d;
         double *f = q->f, *k = q->gain + i * d, scale = q->r[i];
@@ -23805,8 +23832,8 @@ VDI__DEF vdi_status vdi_lds_step(vdi_lds_filter *f, const double *y, const doubl
 /* Bins of a pattern are worked on in chunks of this many rows. */
 #define VDI__LDS_CHUNK 64
 
-/* What the M-step sums of the read-out (em.h): y and x = (z, 1, u), K = d + 1 + inputs, with z about
- * its mean over all bins. */
+/* What the M-step sums of the read-out (em.h): y and x = (z, 1, u), K = d + 1 + inputs, with z
+ * about its mean over all bins. */
 typedef struct vdi__lds_sums {
     int64_t K;
     double *centre;       /* (d): that mean */
@@ -23835,7 +23862,8 @@ typedef struct vdi__lds_observed {
     double *Y, *X;               /* (CHUNK,n), (CHUNK,K): rows of a pattern */
 } vdi__lds_observed;
 
-/* Scratch of the start (start.h): M columns stand for y, `lag` bins for the past, K = (M + inputs) lag
+/* Scratch of the start (start.h): M columns stand for y, `lag` bins for the past, K = (M + inputs)
+ * lag
  * + inputs + 1. */
 typedef struct vdi__lds_start {
     int64_t M, lag, K;
@@ -23997,9 +24025,10 @@ VDI__FN vdi_status vdi__lds_read(vdi_lds_data *a, const vdi_lds_data_desc *desc,
     const int64_t B = a->trials, T = a->T;
     vdi_status status =
         vdi_tensor_copy(vdi_tensor_3d(a->y, VDI_F64, B, T, a->n), vdi__series_view(desc->y), err);
-    if (status == VDI_OK && a->inputs > 0)
+    if (status == VDI_OK && a->inputs > 0) {
         status = vdi_tensor_copy(vdi_tensor_3d(a->u, VDI_F64, B, T, a->inputs),
                                  vdi__series_view(desc->u), err);
+    }
     for (int64_t r = 0; status == VDI_OK && r < B * T; r++) {
         const int64_t count = vdi__lds_read_values(a, r / T, r % T, seen + r * a->n, err);
         if (count < 0) return VDI_ERR_DATA;
@@ -24124,9 +24153,10 @@ VDI__FN void vdi__lds_take_posterior(vdi_lds_data *a, bool *ok) {
     a->O = vdi__take_reals(&a->arena, covs, ok);
     a->W = vdi__take_reals(&a->arena, a->shared_w ? d * d : covs, ok);
     if (!a->diagonal_r) a->white = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->n), ok);
-    if (!a->diagonal_r)
+    if (!a->diagonal_r) {
         a->W_pattern =
             vdi__take_reals(&a->arena, vdi_mul_size((size_t)a->pattern.count, d * d), ok);
+    }
     a->h = vdi__take_reals(&a->arena, means, ok);
     a->m = vdi__take_reals(&a->arena, means, ok);
     a->c = vdi__take_reals(&a->arena, means, ok);
@@ -24314,7 +24344,7 @@ VDI__DEF vdi_status vdi_lds_data_create(const vdi_lds *lds, const vdi_lds_data_d
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_EXACT_C)
 #define VDI_MODEL_LDS_EXACT_C
 
-/* ---- which route ------------------------------------------------------------------------------ */
+/* ---- which route ----------------------------------------------------------------------------- */
 
 /* Below this part of the variance around it, a noise has lost half the digits of a double in a
  * precision. */
@@ -24366,7 +24396,7 @@ VDI__FN bool vdi__lds_is_thin(const vdi_lds *p, vdi_lds_data *a) {
            vdi__lds_least_pivot(n, p->R, scale, a->exact.root.T) < VDI__LDS_THIN;
 }
 
-/* ---- forward ---------------------------------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 VDI__FN const double *vdi__lds_mask(const vdi_lds_data *a, int64_t lane, int64_t t) {
     return a->lane.mask ? a->lane.mask + (lane * a->T + t) * a->n : NULL;
@@ -24380,8 +24410,8 @@ VDI__FN vdi_status vdi__lds_determined(const vdi_lds_data *a, int64_t lane, int6
                          (long long)a->lane.trial_at[lane], (long long)t);
 }
 
-/* Bin t of a lane: what is predicted and filtered into kmp, kPp, kmf, kPf, the root of what is predicted
- * into D; ll of its trials. */
+/* Bin t of a lane: what is predicted and filtered into kmp, kPp, kmf, kPf, the root of what is
+ * predicted into D; ll of its trials. */
 VDI__FN vdi_status vdi__lds_root_bin(vdi_lds_data *a, int64_t lane, int64_t t, vdi_error *err) {
     vdi__root *q = &a->exact.root;
     const int64_t d = a->d, dd = d * d, at = lane * a->T + t;
@@ -24409,7 +24439,7 @@ VDI__FN vdi_status vdi__lds_root_bin(vdi_lds_data *a, int64_t lane, int64_t t, v
     return VDI_OK;
 }
 
-/* ---- backward --------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 /* N of the bins from this one on: the values of the bin, the last first. */
 VDI__FN void vdi__lds_adjoint_covariance(const vdi__root *q, double *N, double *w) {
@@ -24486,7 +24516,7 @@ VDI__FN vdi_status vdi__lds_exact_back(vdi_lds_data *a, int64_t lane, int64_t t,
     return VDI_OK;
 }
 
-/* ---- all of it -------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 /* m, S and O (if wanted), ll, and the filter's kmp, kPp, kmf, kPf, from yt and c. */
 VDI__FN vdi_status vdi__lds_exact(const vdi_lds *p, vdi_lds_data *a, bool covariances,
@@ -24625,8 +24655,8 @@ VDI__FN void vdi__lds_gather(const vdi_lds_data *a, int64_t rows, int64_t m, con
     }
 }
 
-/* The factor of a pattern, and its whitened read-out CR (m,d) = L^{-1} C_o, so that W is a square and
- * h a product of whitened things. */
+/* The factor of a pattern, and its whitened read-out CR (m,d) = L^{-1} C_o, so that W is a square
+ * and h a product of whitened things. */
 VDI__FN vdi_status vdi__lds_pattern_readout(const vdi_lds *p, vdi_lds_data *a, int64_t q,
                                             int64_t *m, vdi_error *err) {
     const size_t d = (size_t)a->d;
@@ -24729,8 +24759,9 @@ VDI__FN vdi_status vdi__lds_observe(const vdi_lds *p, vdi_lds_data *a, vdi_error
  *
  *     log p(y) = log p(y, z) + T d / 2 log 2 pi - 1/2 log|J|,
  *
- * a sum of squares of residuals, each of the size of its noise. (Sums of y'R^{-1}y and of h'J^{-1}h,
- * whose difference it is too, grow with the square of whatever level the data stand at.) */
+ * a sum of squares of residuals, each of the size of its noise. (Sums of y'R^{-1}y and of
+ * h'J^{-1}h, whose difference it is too, grow with the square of whatever level the data stand
+ * at.) */
 
 /* -1/2 |L^{-1} (y - C z - D u - b)|^2 of a trial for a diagonal R. */
 VDI__FN void vdi__lds_diagonal_squares(vdi_lds_data *a, int64_t trial) {
@@ -24799,8 +24830,8 @@ VDI__FN void vdi__lds_chain_squares(const vdi_lds *p, vdi_lds_data *a,
     a->ll[trial] -= 0.5 * vdi_dot(VDI_F64, (size_t)(length * d), e, e);
 }
 
-/* ll of every trial, from what vdi__lds_observe left there, the means and the determinants: `logdet`
- * (lanes) is log|J| + log|Q0| + (T-1) log|Q|. */
+/* ll of every trial, from what vdi__lds_observe left there, the means and the determinants:
+ * `logdet` (lanes) is log|J| + log|Q0| + (T-1) log|Q|. */
 VDI__FN vdi_status vdi__lds_score(const vdi_lds *p, vdi_lds_data *a, const vdi__chain_prior *prior,
                                   const double *logdet, vdi_error *err) {
     vdi_status status = VDI_OK;
@@ -24819,7 +24850,7 @@ VDI__FN vdi_status vdi__lds_score(const vdi_lds *p, vdi_lds_data *a, const vdi__
     return VDI_OK;
 }
 
-/* ---- the block-tridiagonal route --------------------------------------------------------------- */
+/* ---- the block-tridiagonal route ------------------------------------------------------------- */
 
 /* Precision of every lane: the prior's blocks and W. */
 VDI__FN void vdi__lds_precision(vdi_lds_data *a, const vdi__chain_prior *prior) {
@@ -24892,7 +24923,7 @@ VDI__FN void vdi__lds_unslot(const vdi_lds_data *a, double *slots, double *out) 
         memcpy(out + i * a->T * a->d, vdi__lds_slot(a, slots, i), bytes);
 }
 
-/* ---- the Kalman route -------------------------------------------------------------------------- */
+/* ---- the Kalman route ------------------------------------------------------------------------ */
 
 /* What was observed into the filter's arrays, by slots. */
 VDI__FN void vdi__lds_filter_inputs(vdi_lds_data *a) {
@@ -24939,7 +24970,7 @@ VDI__FN vdi_status vdi__lds_kalman_posterior(const vdi_lds *p, vdi_lds_data *a, 
     return status < 0 ? status : vdi__lds_score(p, a, &prior, a->logdet, err);
 }
 
-/* ---- API --------------------------------------------------------------------------------------- */
+/* ---- API ------------------------------------------------------------------------------------- */
 
 VDI__DEF vdi_status vdi_lds_smooth(const vdi_lds *lds, vdi_lds_data *data,
                                    const vdi_lds_moments *out, vdi_error *err) {
@@ -25056,7 +25087,8 @@ VDI__DEF vdi_status vdi_lds_innovations(const vdi_lds *lds, vdi_lds_data *data, 
 #define VDI_MODEL_LDS_EM_C
 
 /* ---- sums for the read-out ---------------------------------------------------------------------
- * y and x = (z, 1, u), z about its mean. Three ways: nothing is missing; R is diagonal; R is full. */
+ * y and x = (z, 1, u), z about its mean. Three ways: nothing is missing; R is diagonal; R is
+ * full. */
 
 /* The means, as they lie in a->m, become deviations from their mean over all bins. */
 VDI__FN void vdi__lds_centre_latents(vdi_lds_data *a) {
@@ -25287,7 +25319,7 @@ VDI__FN vdi_status vdi__lds_sum_patterns(const vdi_lds *p, vdi_lds_data *a, vdi_
     return VDI_OK;
 }
 
-/* ---- the M-step of the read-out ---------------------------------------------------------------- */
+/* ---- the M-step of the read-out -------------------------------------------------------------- */
 
 /* By default 1e-6 of the channels' variances, however large they are. */
 VDI__FN vdi__floor vdi__lds_r_floor(const vdi_lds *p, const vdi_lds_data *a) {
@@ -25422,8 +25454,9 @@ VDI__FN void vdi__lds_update_variances(const vdi_lds *p, const vdi_lds_data *a, 
         one.mean_y = a->sums.g.mean_y + r;
         vdi__residual_covariance(&one, a->sums.theta + r * one.K, &variance);
         double *to = R + (first + r) * (a->n + 1);
-        if (*to != 0 || p->desc.r_floor > 0) /* without noise it stays so */
+        if (*to != 0 || p->desc.r_floor > 0) { /* without noise it stays so */
             *to = VDI__MAX(variance, vdi__lds_variance_floor(p, a, first + r));
+        }
     }
 }
 
@@ -25451,7 +25484,7 @@ VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, vdi_
     return vdi__apply_floor(n, &floor_r, next->R, s->eigen, err);
 }
 
-/* ---- the step ---------------------------------------------------------------------------------- */
+/* ---- the step -------------------------------------------------------------------------------- */
 
 VDI__FN vdi__chain_moments vdi__lds_chain_moments(const vdi_lds_data *a) {
     vdi__chain_moments q = VDI__ZERO;
@@ -25496,7 +25529,7 @@ VDI__DEF vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data, double *lo
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_START_C)
 #define VDI_MODEL_LDS_START_C
 
-/* ---- regressions ------------------------------------------------------------------------------ */
+/* ---- regressions ----------------------------------------------------------------------------- */
 
 /* theta (rows,K) in place of yx: yx xx^{-1}, with a ridge of 1e-6 so that columns that say the same
  * share it. xx is its factor then. */
@@ -25558,8 +25591,8 @@ VDI__FN vdi_status vdi__lds_start_regress_past(vdi_lds_data *a, const double *f,
     return status;
 }
 
-/* f becomes what its past alone says of it, in units of what that leaves and about its mean; 0 where
- * there is no past. From the end on: a row is needed until those after it are done. */
+/* f becomes what its past alone says of it, in units of what that leaves and about its mean; 0
+ * where there is no past. From the end on: a row is needed until those after it are done. */
 VDI__FN void vdi__lds_start_predict(vdi_lds_data *a, double *f) {
     vdi__lds_start *s = &a->start;
     const int64_t M = s->M, K = s->K, past = (M + a->inputs) * s->lag;
@@ -25587,10 +25620,10 @@ VDI__FN void vdi__lds_start_predict(vdi_lds_data *a, double *f) {
     }
 }
 
-/* ---- the state -------------------------------------------------------------------------------- */
+/* ---- the state ------------------------------------------------------------------------------- */
 
-/* Scores (trials,T,d) to unit variance over `count` bins. More latents than there are directions get
- * noise: EM would leave one that reaches no channel where it is. */
+/* Scores (trials,T,d) to unit variance over `count` bins. More latents than there are directions
+ * get noise: EM would leave one that reaches no channel where it is. */
 VDI__FN void vdi__lds_start_scale(const vdi_lds_data *a, double count, uint64_t seed,
                                   double *score) {
     const int64_t rows = a->trials * a->T, d = a->d;
@@ -25607,8 +25640,8 @@ VDI__FN void vdi__lds_start_scale(const vdi_lds_data *a, double count, uint64_t 
     }
 }
 
-/* The scores that stand for the state, where they lie. From the past if there are enough bins for the
- * regression, else the principal components of y. */
+/* The scores that stand for the state, where they lie. From the past if there are enough bins for
+ * the regression, else the principal components of y. */
 VDI__FN vdi_status vdi__lds_start_state(vdi_lds_data *a, uint64_t seed, double **score,
                                         vdi_error *err) {
     vdi__lds_start *s = &a->start;
@@ -25640,7 +25673,7 @@ VDI__FN vdi_status vdi__lds_start_state(vdi_lds_data *a, uint64_t seed, double *
     return VDI_OK;
 }
 
-/* ---- the parameters --------------------------------------------------------------------------- */
+/* ---- the parameters -------------------------------------------------------------------------- */
 
 /* Row x = (z_{t-step}, u_t, 1) of bin t. */
 VDI__FN void vdi__lds_start_row(const vdi_lds_data *a, const double *score, int64_t bin,
@@ -25651,8 +25684,8 @@ VDI__FN void vdi__lds_start_row(const vdi_lds_data *a, const double *score, int6
     x[d + U] = 1;
 }
 
-/* The regression of y (trials,T,n) on those rows: theta (n,d+U+1), and `rest` (n), the variances that
- * it leaves; the bins of the start's lag are left out. */
+/* The regression of y (trials,T,n) on those rows: theta (n,d+U+1), and `rest` (n), the variances
+ * that it leaves; the bins of the start's lag are left out. */
 VDI__FN vdi_status vdi__lds_start_regress(vdi_lds_data *a, const double *score, const double *y,
                                           int64_t n, int64_t step, vdi_error *err) {
     vdi__lds_start *s = &a->start;
@@ -25683,7 +25716,8 @@ VDI__FN vdi_status vdi__lds_start_regress(vdi_lds_data *a, const double *score, 
     return status;
 }
 
-/* C, D, b, R: y on (z, u, 1). The scores are only near z, so that what is left is too much for R. */
+/* C, D, b, R: y on (z, u, 1). The scores are only near z, so that what is left is too much for
+ * R. */
 VDI__FN vdi_status vdi__lds_start_readout(vdi_lds *next, vdi_lds_data *a, const double *score,
                                           vdi_error *err) {
     const int64_t d = a->d, n = a->n, U = a->inputs, K = d + U + 1;
@@ -25760,10 +25794,10 @@ VDI__FN vdi_status vdi__lds_noise_factor(const vdi_lds *p, double *Lr, double *w
     return VDI_OK;
 }
 
-/* ---- from the posterior ------------------------------------------------------------------------ */
+/* ---- from the posterior ---------------------------------------------------------------------- */
 
-/* Draw a trial's latents from the model into `z` (T,d), and into yt what the channels that were seen
- * show of them. */
+/* Draw a trial's latents from the model into `z` (T,d), and into yt what the channels that were
+ * seen show of them. */
 VDI__FN void vdi__lds_draw_trial(const vdi_lds *p, vdi_lds_data *a, vdi__chain_path *path,
                                  const double *Lr, int64_t i, vdi_rng *rng, double *z) {
     const vdi__chain chain = vdi__lds_chain(p);
@@ -25782,8 +25816,8 @@ VDI__FN void vdi__lds_draw_trial(const vdi_lds *p, vdi_lds_data *a, vdi__chain_p
     }
 }
 
-/* Samples without a precision: z drawn from the model with the y that it shows, moved by what the two
- * ys make of z (Durbin and Koopman 2002). */
+/* Samples without a precision: z drawn from the model with the y that it shows, moved by what the
+ * two ys make of z (Durbin and Koopman 2002). */
 VDI__FN vdi_status vdi__lds_exact_sample(const vdi_lds *p, vdi_lds_data *a, int64_t samples,
                                          uint64_t seed, double *z, vdi_error *err) {
     const int64_t T = a->T, d = a->d, n = a->n;
@@ -25836,7 +25870,7 @@ VDI__DEF vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data, int64
     return VDI_OK;
 }
 
-/* ---- ahead ------------------------------------------------------------------------------------- */
+/* ---- ahead ----------------------------------------------------------------------------------- */
 
 /* V (n,n) = C P C' + R */
 VDI__FN void vdi__lds_emit_covariance(const vdi_lds *p, const double *P, double *CP, double *V) {
@@ -25889,7 +25923,7 @@ VDI__DEF vdi_status vdi_lds_forecast(const vdi_lds *lds, vdi_lds_data *data, int
     return VDI_OK;
 }
 
-/* ---- from the model ---------------------------------------------------------------------------- */
+/* ---- from the model -------------------------------------------------------------------------- */
 
 VDI__DEF size_t vdi_lds_simulate_work(const vdi_lds *lds) {
     const size_t d = (size_t)lds->desc.d, n = (size_t)lds->desc.n;
@@ -26596,7 +26630,7 @@ VDI__FN void vdi__plds_evaluate(const vdi__plds_fit *f, int64_t i, const vdi__pl
     q->elbo[0] = vdi__plds_bound(f, i, q, sum);
 }
 
-/* ---- a Gaussian from what the counts say ------------------------------------------------------- */
+/* ---- a Gaussian from what the counts say ----------------------------------------------------- */
 
 VDI__FN vdi_status vdi__plds_bt_init(vdi__plds_fit *f, vdi_error *err) {
     vdi_blocktri_desc bd = VDI__ZERO;
@@ -26675,7 +26709,7 @@ VDI__FN void vdi__plds_keep(const vdi__plds_fit *f, int64_t i, const vdi__plds_q
     b.elbo[0] = a.elbo[0];
 }
 
-/* ---- the mode ------------------------------------------------------------------------------------
+/* ---- the mode -----------------------------------------------------------------------------------
  * Newton's method with halved steps: concave, so it arrives from anywhere. */
 
 typedef struct vdi__plds_climb {
@@ -26782,8 +26816,9 @@ VDI__FN vdi_status vdi__plds_mode(vdi__plds_fit *f, int iterations, double toler
     return VDI_OK;
 }
 
-/* ---- the best Gaussian ---------------------------------------------------------------------------
- * Natural-gradient steps from `now`, whose moments, site and bound under these parameters are given:
+/* ---- the best Gaussian --------------------------------------------------------------------------
+ * Natural-gradient steps from `now`, whose moments, site and bound under these parameters are
+ * given:
  *     (D, E, k) <- (1-r) (D, E, k) + r (prior + site, prior, h + C'(y - rate) + site m)
  * A trial that would fall stays, and tries a shorter r. Whole steps may swing about the top with a
  * factor near -1 (they do on sparse counts); after the first few, whole and half ones take turns,
@@ -27230,7 +27265,7 @@ VDI__FN void vdi__plds_transpose(vdi_plds_data *a) {
     }
 }
 
-/* ---- the step ---------------------------------------------------------------------------------- */
+/* ---- the step -------------------------------------------------------------------------------- */
 
 /* The stored posterior as the M-step of the latents sees it: each trial a lane of its own. */
 VDI__FN vdi__chain_moments vdi__plds_chain_moments(const vdi_plds_data *a) {
@@ -27779,8 +27814,8 @@ VDI__FN void vdi__plds_window_shift(vdi__plds_fit *f, int64_t drop, int64_t keep
     f->T = T;
 }
 
-/* Bin t comes in as the last block of trial i: what is known before it, the old sites with their own
- * information, which k of a Gaussian at `now.m` gives if the new bin's is 0. */
+/* Bin t comes in as the last block of trial i: what is known before it, the old sites with their
+ * own information, which k of a Gaussian at `now.m` gives if the new bin's is 0. */
 VDI__FN void vdi__plds_window_open(const vdi_plds_data *a, vdi__plds_window *w, int64_t i,
                                    int64_t t) {
     vdi__plds_fit *f = &w->f;
@@ -28724,9 +28759,9 @@ VDI__FN vdi_var vdi__obs_by_sample(const vdi__obs_graph *g, vdi_var eta) {
 /* model/vilds/observation/poisson.h - Poisson counts: mean link(eta)
  *
  * Without log y!. With the exp link the rate is exp(eta), and beyond a log rate of 18.5, some 1e8 a
- * bin, the tangent there: nothing overflows, and what went too far is still told the way back. Above
- * a log rate of 8 the arithmetic is in float64, since y eta and exp(eta) are large numbers there
- * that nearly cancel.
+ * bin, the tangent there: nothing overflows, and what went too far is still told the way back.
+ * Above a log rate of 8 the arithmetic is in float64, since y eta and exp(eta) are large numbers
+ * there that nearly cancel.
  */
 #if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
     !defined(VDI_MODEL_VILDS_OBSERVATION_POISSON_C)
@@ -29424,9 +29459,9 @@ static const vdi__obs_ops vdi__obs_bernoulli = {
     vdi__bernoulli_constant_log_p,
 };
 #endif
-/* model/vilds/observation/zip.h - zero-inflated Poisson counts (Lambert 1992, Technometrics 34): with
- * probability p the value is 0, else a Poisson count with mean link(eta); one p for each channel,
- * kept as its log odds a
+/* model/vilds/observation/zip.h - zero-inflated Poisson counts (Lambert 1992, Technometrics 34):
+ * with probability p the value is 0, else a Poisson count with mean link(eta); one p for each
+ * channel, kept as its log odds a
  *
  *     log P(y) = -softplus(a) + y log m - m - log y! + (y = 0 ? softplus(a + m) : 0)
  */
@@ -32170,9 +32205,10 @@ VDI__FN void vdi__vilds_bend(vdi_vilds *m, const vdi__vilds_batch *b, int64_t sa
     q->kl = vdi_var_add(t, q->kl, bent);
 }
 
-/* Half of E eps'eps less its mean over the samples, for each trial: added to a bound of samples with
- * the exact entropy of q, it makes that of the samples themselves out of it. Where q is near the
- * posterior, log p(y,z) - log q(z) is nearly the same for all z, and log p(y,z) alone is not. */
+/* Half of E eps'eps less its mean over the samples, for each trial: added to a bound of samples
+ * with the exact entropy of q, it makes that of the samples themselves out of it. Where q is near
+ * the posterior, log p(y,z) - log q(z) is nearly the same for all z, and log p(y,z) alone is
+ * not. */
 VDI__FN vdi_var vdi__vilds_same_samples(vdi_vilds *m, const vdi__vilds_batch *b, vdi_tensor eps) {
     const int64_t B = b->info.trials, T = b->info.T, d = m->desc.d, S = eps.shape[0];
     double *sum = (double *)vdi_arena_alloc(&m->arena, (size_t)B * sizeof *sum);
@@ -32377,9 +32413,10 @@ VDI__FN vdi_status vdi__natural_make(vdi_vilds *m, vdi__vilds_batch *b, int64_t 
     n->f = (double *)vdi_arena_calloc(a, 3 * trials * real);
     n->one = vdi_arena_alloc(a, n->one_size);
     if (!n->normal || !n->order || !n->eps || !n->z || !n->path || !n->value || !n->S ||
-        !n->width || !n->f || !n->one)
+        !n->width || !n->f || !n->one) {
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory for %lld samples",
                              (long long)n->samples);
+    }
     n->HD = n->S + mat;
     n->HE = n->HD + mat;
     n->g = n->width + vec;
@@ -32414,8 +32451,8 @@ VDI__FN void vdi__natural_place(vdi__natural *n, const vdi__gauss *q) {
         vdi__vm_add(numbers, 1, q->mean, n->z + s * numbers);
 }
 
-/* The log joint of `count` paths, values into n->value; with `slope` also its gradient, which is the
- * tape's. `checked`: a value that is not finite is an error. */
+/* The log joint of `count` paths, values into n->value; with `slope` also its gradient, which is
+ * the tape's. `checked`: a value that is not finite is an error. */
 VDI__FN vdi_status vdi__natural_run(vdi__natural *n, const double *z, int64_t count, bool checked,
                                     const double **slope, vdi_error *err) {
     vdi_vilds *m = n->m;
@@ -32466,7 +32503,8 @@ VDI__FN void vdi__natural_bounds(const vdi__natural *n, const vdi__gauss *q, dou
 
 /* ======== expectations of gradient and Hessian ================================================ */
 
-/* Which path number `index` is: a sample itself, or one moved along axis k in the bins of a colour. */
+/* Which path number `index` is: a sample itself, or one moved along axis k in the bins of a
+ * colour. */
 typedef struct vdi__natural_path {
     int64_t sample, colour, k; /* k < 0: the sample itself */
     double sign;               /* of the differences of this sample */
@@ -32494,8 +32532,8 @@ VDI__FN void vdi__natural_move(const vdi__natural *n, vdi__natural_path p, doubl
     }
 }
 
-/* `scale` times the slope of a path, over the width of the difference along axis k, into column k of
- * the blocks of bins first, first + stride .. Both H_tt and H_{t+1,t} come twice, or their
+/* `scale` times the slope of a path, over the width of the difference along axis k, into column k
+ * of the blocks of bins first, first + stride .. Both H_tt and H_{t+1,t} come twice, or their
  * transposes do. */
 VDI__FN void vdi__natural_column(vdi__natural *n, const double *slope, int64_t first,
                                  int64_t stride, int64_t k, double scale) {
@@ -32605,8 +32643,8 @@ VDI__FN bool vdi__natural_finite(const vdi__natural *n, int64_t i) {
            vdi_count_nonfinite(VDI_F64, numbers * (size_t)d, n->HD + i * T * d * d) == 0;
 }
 
-/* One step of every trial, rho at most `cap`. The step of a trial whose bound does not rise over the
- * step's own samples is undone. `gain`: the most that a trial gained a bin; or NULL. */
+/* One step of every trial, rho at most `cap`. The step of a trial whose bound does not rise over
+ * the step's own samples is undone. `gain`: the most that a trial gained a bin; or NULL. */
 VDI__FN vdi_status vdi__natural_step(vdi__natural *n, uint64_t seed, int64_t step, double cap,
                                      bool checked, double *gain, vdi_error *err) {
     const int64_t B = n->b->info.trials, d = n->m->desc.d, T = n->b->info.T;
@@ -34067,8 +34105,8 @@ VDI__FN vdi_status vdi__vilds_write_rates(vdi__vilds_block *k, vdi_error *err) {
 
 /* ---- one long trial: strips of bins, some samples at a time ---------------------------------- */
 
-/* Samples z (group,T,d) of a long trial, bins from .. from + length: E log p(y | z) of them, and their
- * share of the rates. */
+/* Samples z (group,T,d) of a long trial, bins from .. from + length: E log p(y | z) of them, and
+ * their share of the rates. */
 VDI__FN vdi_status vdi__vilds_long_strip(vdi__vilds_block *k, const double *z, int64_t group,
                                          int64_t from, int64_t length, double *likelihood,
                                          vdi_error *err) {
@@ -34126,9 +34164,10 @@ VDI__FN vdi_status vdi__vilds_write_long(vdi__vilds_block *k, vdi_error *err) {
     vdi_status status = vdi_tape_status(m->tape, err);
     if (status < 0) return status;
     const double kl = *(const double *)vdi_tape_value(m->tape, k->a.q.kl).data;
-    if (k->out->rate)
+    if (k->out->rate) {
         memset(k->out->rate + k->from * k->data->T * n, 0,
                (size_t)(k->data->T * n) * sizeof *k->out->rate);
+    }
     for (int64_t done = 0, group = 0; done < S && status >= 0; done += group) {
         group = VDI__MIN(most, S - done);
         vdi_rng_fill_normal(&rng, VDI_F64, group * T * d, z);
@@ -34359,7 +34398,8 @@ enum { VDI__SWARM_AHEAD = 8 }; /* bins of the path on which q expects a particle
 
 /* ======== q as a Markov chain ================================================================= */
 
-/* The particles of a block of trials. z_{t+1} | z_t ~ N(m_{t+1} - W_t (z_t - m_t), (L L')^{-1}) with
+/* The particles of a block of trials. z_{t+1} | z_t ~ N(m_{t+1} - W_t (z_t - m_t), (L L')^{-1})
+ * with
  * L of bin t+1; P of a trial: all runs, one behind another. */
 typedef struct vdi__swarm {
     vdi_vilds *m;
@@ -34464,8 +34504,8 @@ VDI__FN int64_t vdi__swarm_windows(const vdi__swarm *w, int64_t t, vdi__vilds_it
     return count;
 }
 
-/* Two paths of particle p on the window of each trial: bins t-1 and t of the particle and then what q
- * expects; or bin t-1 and what q expects from there. */
+/* Two paths of particle p on the window of each trial: bins t-1 and t of the particle and then what
+ * q expects; or bin t-1 and what q expects from there. */
 VDI__FN void vdi__swarm_paths(const vdi__swarm *w, int64_t t, int64_t p,
                               const vdi__vilds_item *item, const int64_t *which, int64_t count,
                               int64_t T, double *path) {
@@ -34579,8 +34619,9 @@ VDI__FN vdi_status vdi__swarm_weigh(vdi__swarm *w, int64_t i, int64_t t, int64_t
         vdi__swarm_resample(w, first, sum, &w->rng[i * w->desc.runs + run]);
         return VDI_OK;
     }
-    for (int64_t k = 0; k < K; k++) /* the largest weight is 1, so that none overflows */
+    for (int64_t k = 0; k < K; k++) { /* the largest weight is 1, so that none overflows */
         weight[k] = log(weight[k]);
+    }
     return VDI_OK;
 }
 
@@ -37239,8 +37280,8 @@ VDI__DEF int64_t vdi_population_draw(const vdi_population_desc *p, uint64_t seed
 
 /* ======== memory ============================================================================== */
 
-/* Points of the grid: some seconds of margin at the end, as frames may see beyond the last stamp and
- * the shortest trace has four of them. */
+/* Points of the grid: some seconds of margin at the end, as frames may see beyond the last stamp
+ * and the shortest trace has four of them. */
 VDI__FN int64_t vdi__cell_steps(double seconds, double warmup) {
     return (int64_t)((seconds + warmup + 5) * VDI_CELL_GRID);
 }
@@ -37442,9 +37483,9 @@ VDI__FN void vdi__cell_dye(const vdi__cell_trace *u) {
     }
 }
 
-/* About how high one spike rises above rest: its equilibrium, times the peak (rho)^(rho / (1 - rho))
- * of a decay seen through a first-order rise of rho times its time constant. Exact for a linear dye
- * of one stage. */
+/* About how high one spike rises above rest: its equilibrium, times the peak (rho)^(rho / (1 -
+ * rho)) of a decay seen through a first-order rise of rho times its time constant. Exact for a
+ * linear dye of one stage. */
 VDI__FN double vdi__cell_peak(const vdi_cell *c) {
     const double u = pow(c->rest + 1, c->hill) - pow(c->rest, c->hill), g = 1 + c->saturation * u;
     const double rho = VDI__MIN(0.999, (c->rise[0] / g + c->rise[1] + c->rise[2]) / c->tau);
@@ -42045,8 +42086,8 @@ VDI__FN double vdi__stats_lag(const vdi_prepared *p, const float *v, int64_t lag
     return sum / pairs;
 }
 
-/* Differences over a lag: cube root of their third moment over the cube of their standard deviation,
- * and the log of that. */
+/* Differences over a lag: cube root of their third moment over the cube of their standard
+ * deviation, and the log of that. */
 VDI__FN void vdi__stats_jump(const vdi_prepared *p, const float *v, int64_t lag, float *out) {
     double m1 = 0, m2 = 0, m3 = 0, pairs = 0;
     for (int64_t k = 0; k < p->segments; k++) {
@@ -42069,8 +42110,8 @@ VDI__FN void vdi__stats_jump(const vdi_prepared *p, const float *v, int64_t lag,
 
 enum { VDI__PRE_AROUND = 12 };
 
-/* The mean shape around rises, each weighted by the cube of its height in 0.1 s, so that the steepest
- * ones decide: log of the mean rise, and the values around it relative to the rise. */
+/* The mean shape around rises, each weighted by the cube of its height in 0.1 s, so that the
+ * steepest ones decide: log of the mean rise, and the values around it relative to the rise. */
 VDI__FN void vdi__stats_shape(const vdi_prepared *p, const float *v, float *out) {
     static const int around[VDI__PRE_AROUND] = {-12, -6, -2, -1, 0, 1, 2, 4, 8, 16, 32, 64};
     double weight = 0, rise = 0, shape[VDI__PRE_AROUND] = {0};
@@ -42110,7 +42151,8 @@ VDI__FN double vdi__stats_top(int64_t n, const float *x) {
 
 /* The statistics, in this order: log of the frame rate, of the noise over the scale, of the length;
  * autocorrelations at 2, 4 ... 512 samples; skewness; asymmetry and size of differences over 4, 16,
- * 64 samples; the shape of rises (13); six quantiles; the share at the top. v: scratch (samples). */
+ * 64 samples; the shape of rises (13); six quantiles; the share at the top. v: scratch
+ * (samples). */
 VDI__FN void vdi__trace_stats(vdi_prepared *p, double fps, double noise, float *v) {
     static const int jump[] = {4, 16, 64};
     static const double level[] = {0.01, 0.1, 0.5, 0.9, 0.99, 0.999};
@@ -42314,7 +42356,8 @@ VDI__FN double vdi__prepare_points(const vdi__preparing *u) {
 
 /* ======== scale =============================================================================== */
 
-/* The point of each measured frame into u->where; above 63 Hz all points count. Returns how many. */
+/* The point of each measured frame into u->where; above 63 Hz all points count. Returns how
+ * many. */
 VDI__FN int64_t vdi__prepare_counted(const vdi__preparing *u) {
     const vdi_prepared *p = u->out;
     int64_t k = 0, begin = 0;
@@ -42793,11 +42836,12 @@ VDI__FN void vdi__pretrained_append(vdi__pretrained_list *l, const char *part, i
     if (l->count < l->capacity) {
         vdi_param_desc *to = &l->item[l->count];
         *to = p;
-        if (index < 0)
+        if (index < 0) {
             (void)vdi_text_format(to->name, sizeof to->name, "%d.%s", l->member, part);
-        else
+        } else {
             (void)vdi_text_format(to->name, sizeof to->name, "%d.%s.%d.weight", l->member, part,
                                   index);
+        }
     }
     l->count++;
 }
@@ -43121,9 +43165,10 @@ VDI__DEF vdi_status vdi_pretrained_create_random(const vdi_pretrained_desc *desc
     vdi_status status = vdi_pretrained_desc_check(desc, err);
     if (status < 0) return status;
     vdi_pretrained *net = (vdi_pretrained *)vdi_alloc(a, sizeof *net);
-    if (!net)
+    if (!net) {
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_pretrained_create",
                              "no memory for a network");
+    }
     memset(net, 0, sizeof *net);
     net->allocator = vdi_allocator_defaults(a);
     net->desc = vdi__pretrained_filled(desc);
@@ -56130,8 +56175,8 @@ VDI__DEF vdi_status vdi_policy_save_c(const char *path, vdi_policy *p, const cha
 #define VDI_VOR(a, b) VDI_IBITS(VDI_IOR(VDI_VBITS(a), VDI_VBITS(b)))
 #define VDI_VXOR(a, b) VDI_IBITS(VDI_IXOR(VDI_VBITS(a), VDI_VBITS(b)))
 #else
-/* kernel/simd_wasm.h - the vector language on WebAssembly's simd128: 4 floats or 2 doubles, no fused
- * multiply-add, no masked memory access; a comparison gives a vector of bits, as all else */
+/* kernel/simd_wasm.h - the vector language on WebAssembly's simd128: 4 floats or 2 doubles, no
+ * fused multiply-add, no masked memory access; a comparison gives a vector of bits, as all else */
 #define VDI__ISA_SUFFIX _wasm
 #define VDI__TARGET
 #define VDI_REGISTERS 16
@@ -56608,7 +56653,8 @@ VDI_SHARED VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
 }
 VDI_LOCAL VDI_V VDI_PN(vdi__sin)(VDI_V x) { return VDI_PN(vdi__circle)(x, false); }
 VDI_LOCAL VDI_V VDI_PN(vdi__cos)(VDI_V x) { return VDI_PN(vdi__circle)(x, true); }
-/* kernel/gamma_body.h - the logarithm of the gamma function and its first two derivatives; one pass */
+/* kernel/gamma_body.h - the logarithm of the gamma function and its first two derivatives; one
+ * pass */
 /* sin(pi r)/pi for |r| <= 1/2 (2^-27.6, 2^-62) */
 VDI_STEP VDI_V VDI_PN(vdi__sinpi_near)(VDI_V r) {
 #if VDI__REAL == 32
@@ -56809,7 +56855,8 @@ VDI_SHARED VDI_V VDI_PN(vdi__trigamma)(VDI_V x) {
     }
     return VDI_VSEL(VDI_VNE(x, x), x, y);
 }
-/* kernel/elementwise_body.h - the loops over arrays, of functions of one and two arguments; one pass
+/* kernel/elementwise_body.h - the loops over arrays, of functions of one and two arguments; one
+ * pass
  *
  * What costs less than a call shares one loop, which asks for the op once for every four vectors.
  * Of the rest, a function that is used often has a loop of its own, and the others one that calls
@@ -58111,8 +58158,8 @@ VDI_KERNEL void VDI_PN(vdi__linalg_rotate)(size_t n, void *x_, void *y_, double 
  * paths go over it in steps of VDI_W.
  */
 #define VDI__BT_LANES (64 / (int)sizeof(VDI_T))
-/* Rows and most vectors of a tile. Fewer rows cost the same, since a chain waits for itself; compile
- * time counts: each width is compiled for both layouts of each pass. */
+/* Rows and most vectors of a tile. Fewer rows cost the same, since a chain waits for itself;
+ * compile time counts: each width is compiled for both layouts of each pass. */
 #define VDI__BT_MR (VDI_FALLBACK ? 2 : 4)
 #define VDI__BT_NV (VDI_REGISTERS == 32 ? 4 : 2)
 /* Pivots taken at once in rows; without masks what is left of a row goes number by number. */
@@ -58141,16 +58188,18 @@ VDI_LOCAL VDI_V VDI_PN(vdi__bt_load)(int mode, bool last, const VDI_T *p, VDI_TA
 }
 VDI_LOCAL void VDI_PN(vdi__bt_store)(int mode, bool last, VDI_T *p, VDI_TAIL tail, bool whole,
                                      VDI_V v) {
-    if (mode == VDI__BT_NUMBER)
+    if (mode == VDI__BT_NUMBER) {
         *p = VDI_VFIRST(v);
-    else if (VDI_MASKS && mode == VDI__BT_ROW && last && !whole) /* slow on some processors even */
-        VDI_VSTORET(p, tail, v);                                 /* with a full mask */
-    else
+    } else if (VDI_MASKS && mode == VDI__BT_ROW && last && !whole) {
+        /* slow on some processors even */
+        VDI_VSTORET(p, tail, v); /* with a full mask */
+    } else {
         VDI_VSTORE(p, v);
+    }
 }
 
-/* Where one tile of a request begins, and how many of its rows are there. Two chains of products are
-   subtracted: A B, and the rows above that are solved already. */
+/* Where one tile of a request begins, and how many of its rows are there. Two chains of products
+   are subtracted: A B, and the rows above that are solved already. */
 typedef struct VDI_PN(vdi__bt_spot) {
     int rows;
     const VDI_T *c, *pre, *a[2], *b[2], *tri, *post;
@@ -58254,8 +58303,8 @@ VDI_SHARED void VDI_PN(vdi__bt_tile_lanes)(const vdi__bt_op *o, const VDI_PN(vdi
     VDI__BT_WIDTHS(VDI__BT_ELEMENT, VDI_VTAIL(VDI_W), true)
 }
 #if VDI_W > 1
-/* `last`: reals of the last vector. (A mask as an argument would cost more: gcc then leaves the upper
- * halves of the registers in use, and what follows has to wait for them.) */
+/* `last`: reals of the last vector. (A mask as an argument would cost more: gcc then leaves the
+ * upper halves of the registers in use, and what follows has to wait for them.) */
 VDI_SHARED void VDI_PN(vdi__bt_tile_rows)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at,
                                           int nv, int last) {
     const VDI_TAIL tail = VDI_VTAIL(last);
@@ -58621,8 +58670,9 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain_lanes)(int d, const vdi__bt_factor *f) {
 }
 #endif
 
-/* Blocks t0 .. t1 of one group, if they are small: in rows D and E are the caller's, in lanes L and N
-   hold them on entry; L and N hold the factor on return. Returns 1, 0 if a pivot is not positive, or
+/* Blocks t0 .. t1 of one group, if they are small: in rows D and E are the caller's, in lanes L and
+   N hold them on entry; L and N hold the factor on return. Returns 1, 0 if a pivot is not positive,
+   or
    -1 if this is no way for such blocks. */
 VDI_KERNEL int VDI_PN(vdi__linalg_blocktri_chain)(const vdi__bt_factor *f) {
 #if VDI__BT_ROW_CHAINS == 4
@@ -58995,7 +59045,8 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_logs)(const void *L, int64_t d, int6
 }
 #undef VDI__BT_LANES
 #undef VDI__BT_STAGE
-/* linalg/kalman_body.h - the pieces of kalman.h's recursions, one group of trials per lane; one pass
+/* linalg/kalman_body.h - the pieces of kalman.h's recursions, one group of trials per lane; one
+ * pass
  *
  * A lane matrix is an array of vectors, row-major; a lane is one group. Lanes behind the last group
  * repeat it and are not stored. Where `alive` (one real per lane) is 0, a lane has no such bin.

@@ -5,9 +5,9 @@
  *     y_t = a y_{t-1} + b y_{t-2} + N(0, q)
  *
  * In companion form the state is (y_t, y_{t-1}): A = (a b; 1 0), Q = (q 0; 0 0), and y is its first
- * element, without noise. Q and R are singular; the exact route is taken by itself. Ties tell EM that
- * only the first row of A is sought. A tenth of the values is missing, and nothing has to be done
- * about that.
+ * element, without noise. Q and R are singular; the exact route is taken by itself. Ties tell EM
+ * that only the first row of A is sought. A tenth of the values is missing, and nothing has to be
+ * done about that.
  */
 #include "vdi.h"
 #include <math.h>

@@ -7,24 +7,26 @@
  * This is a recipe, not a lesson, and therefore longer than the other examples: everything that
  * decides the weights stands here, so that anybody can make them again.
  *
- * A pool of simulated traces is kept, and a few of them are replaced in every step, so that no trace
- * is seen often; of a long one up to a minute is kept, with the statistics of all of it. A batch is 24
- * crops of 768 samples at 60 Hz. The loss has four parts, of which the first two are weighted by the
- * trace's rate, so that busy cells do not drown quiet ones:
+ * A pool of simulated traces is kept, and a few of them are replaced in every step, so that no
+ * trace is seen often; of a long one up to a minute is kept, with the statistics of all of it. A
+ * batch is 24 crops of 768 samples at 60 Hz. The loss has four parts, of which the first two are
+ * weighted by the trace's rate, so that busy cells do not drown quiet ones:
  *   - the negative log likelihood of the true spike counts under independent Poisson bins,
- *   - that of the counts in windows of 200 ms under negative binomial distributions, whose spread the
- *     network tells: in bursts, and where the height of one spike is uncertain, counts vary more than
+ *   - that of the counts in windows of 200 ms under negative binomial distributions, whose spread
+ *     the network tells: in bursts, and where the height of one spike is uncertain, counts vary
+ *     more than
  *     Poisson's, and a network that knows it is not drawn to the loudest events,
  *   - the squared error of rates smoothed by 100 ms, over their variance in the crop,
  *   - the squared error of the denoised trace.
- * Adam with a warm-up and a cosine; what is shipped is the moving average of the weights. Networks of
- * several seeds (members) are trained one after the other, and shipped as one network whose results
- * are averaged. They do not all believe the same of cells: the first one (see plain_member) knows
- * single spikes and short episodes alone, and dyes of any decay with a rise of any length.
+ * Adam with a warm-up and a cosine; what is shipped is the moving average of the weights. Networks
+ * of several seeds (members) are trained one after the other, and shipped as one network whose
+ * results are averaged. They do not all believe the same of cells: the first one (see plain_member)
+ * knows single spikes and short episodes alone, and dyes of any decay with a rise of any length.
  *
  * Options: --steps N  --seed N  --members M (seeds N ... N+M-1)  --out HEADER
  * --checkpoint PREFIX (of a file for each seed, written now and then and on Ctrl-C; a run whose
- * file is there goes on from it and ends in the same bits)  --set FIELD=VALUE (of the population, as
+ * file is there goes on from it and ends in the same bits)  --set FIELD=VALUE (of the population,
+ * as
  * rate.low=0.1)  --size CHANNELS,WIDTH,LAYERS,CONTEXT,HIDDEN.
  */
 #include "vdi.h"
@@ -238,7 +240,8 @@ static double poisson_loss(const count_loss *l) {
     return sum;
 }
 
-/* Of one window of expectation M, spread A and N spikes: -log NB without what does not depend on M and
+/* Of one window of expectation M, spread A and N spikes: -log NB without what does not depend on M
+ * and
  * A, which is (N + 1/A) log(1 + A M) - N log M - sum_{j<N} log(1 + A j). */
 static double window_loss(double M, double A, int N, double *dM, double *dA) {
     const double grown = 1 + A * M, log_grown = log1p(A * M);
@@ -600,8 +603,8 @@ static void write_header(const char *path, const vdi_pretrained *net, const char
 /* ---- options -------------------------------------------------------------------------------- */
 
 /* The first member's cells: without bursts, tonic firing and long episodes, in rates that nothing
- * limits; decays and rises that do not know of each other; spikes neither far below nor far above the
- * noise. It counts single spikes, and is not asked for smoothed rates. */
+ * limits; decays and rises that do not know of each other; spikes neither far below nor far above
+ * the noise. It counts single spikes, and is not asked for smoothed rates. */
 static void plain_member(vdi_population_desc *p) {
     const vdi_population_desc d = {
         .rate = {0.02, 10},

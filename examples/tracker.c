@@ -4,8 +4,8 @@
  *
  * Something moves in a plane with nearly constant velocity; its position is measured ten times a
  * second. One measurement in twenty is wild, one in ten does not come. The filter lives in a static
- * block and allocates nothing, as in a robot: it predicts, looks how far the measurement is from what
- * it expects, and leaves out what is too far.
+ * block and allocates nothing, as in a robot: it predicts, looks how far the measurement is from
+ * what it expects, and leaves out what is too far.
  */
 #include "vdi.h"
 #include <math.h>

@@ -203,8 +203,8 @@ static real digamma_slack(void) {
 }
 
 /* Where the C library is not fit to judge: digamma's thirty terms where long double is double;
- * mingw's sines are x87's, which know pi to 66 bits, and its lgammal loses its digits at the zeros 1
- * and 2. */
+ * mingw's sines are x87's, which know pi to 66 bits, and its lgammal loses its digits at the zeros
+ * 1 and 2. */
 static bool reference_is_poor(vdi_dtype dtype, vdi_unary_op op, real x) {
     if (LDBL_MANT_DIG == DBL_MANT_DIG && dtype == VDI_F64 && op == VDI_DIGAMMA) return isfinite(x);
 #ifdef __MINGW32__

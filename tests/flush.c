@@ -1,7 +1,8 @@
 /* tests/flush.c - results do not change where the processor flushes denormal numbers to zero
  *
- * A program may set FTZ and DAZ for speed (audio does, and so do some compilers' -ffast-math in other
- * files of it). The library sets nothing; on ordinary data what it infers is the same to the bit.
+ * A program may set FTZ and DAZ for speed (audio does, and so do some compilers' -ffast-math in
+ * other files of it). The library sets nothing; on ordinary data what it infers is the same to the
+ * bit.
  */
 #include "check.h"
 

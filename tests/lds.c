@@ -182,8 +182,8 @@ static double dense_whiten(int64_t count, int64_t Z, double *S, double *e, doubl
     return -0.5 * ((double)count * VDI_LOG_2PI + logdet + quad);
 }
 
-/* log p(y) of one trial by a dense Gaussian over its observed values, the posterior mean of z (Td) and
- * its covariance (Td,Td), each unless NULL: no structure used at all */
+/* log p(y) of one trial by a dense Gaussian over its observed values, the posterior mean of z (Td)
+ * and its covariance (Td,Td), each unless NULL: no structure used at all */
 static double dense_posterior(const vdi_lds *p, const double *y, const double *u, int64_t T,
                               double *z_mean, double *z_cov) {
     const int64_t Z = T * p->desc.d;
@@ -362,7 +362,7 @@ static void climbs(vdi_lds *p, vdi_lds_data *data, int steps, const char *what) 
     CHECK_OK(vdi_lds_check(p, &err), err);
 }
 
-/* ---- semidefinite covariances ------------------------------------------------------------------ */
+/* ---- semidefinite covariances ---------------------------------------------------------------- */
 
 /* V (n,n) of rank n - 1. */
 static void deficient(double *V, int64_t n, unsigned long long *seed) {
@@ -388,8 +388,8 @@ static vdi_lds *singular(int variant, bool diagonal, unsigned long long *seed) {
     return p;
 }
 
-/* Where a covariance has no inverse: a known start, noise along one direction, channels without any,
- * with inputs, missing values and ragged trials, against dense algebra. */
+/* Where a covariance has no inverse: a known start, noise along one direction, channels without
+ * any, with inputs, missing values and ragged trials, against dense algebra. */
 TEST(lds, semidefinite_against_dense_algebra) {
     unsigned long long seed = 5;
     vdi_error err = {0};
@@ -444,8 +444,9 @@ TEST(lds, semidefinite_against_dense_algebra) {
 static vdi_lds *autoregression(double a, double b, double q, double jitter) {
     const double rho = a / (1 - b), g0 = q / (1 - a * rho - b * (b + a * rho));
     vdi_lds *p = make(2, 1, 0, false, 1);
-    const double A[4] = {a, b, 1, 0}, Q[4] = {q, 0, 0, jitter},
-                 Q0[4] = {g0, g0 * rho, g0 * rho, g0};
+    const double A[4] = {a, b, 1, 0};
+    const double Q[4] = {q, 0, 0, jitter};
+    const double Q0[4] = {g0, g0 * rho, g0 * rho, g0};
     memcpy(p->A, A, sizeof A);
     memcpy(p->Q, Q, sizeof Q);
     memcpy(p->Q0, Q0, sizeof Q0);
@@ -482,8 +483,8 @@ TEST(lds, autoregression_is_exact) {
     free(y);
 }
 
-/* EM on an AR(2) with gaps under ties: it rises, finds the coefficients, and what is not sought and what
- * has no noise is as it was, to the bit. */
+/* EM on an AR(2) with gaps under ties: it rises, finds the coefficients, and what is not sought and
+ * what has no noise is as it was, to the bit. */
 TEST(lds, autoregression_by_em) {
     static const int32_t first_row[4] = {1, 2, 0, 0};
     unsigned long long seed = 9;
@@ -519,8 +520,8 @@ TEST(lds, autoregression_by_em) {
     free(y);
 }
 
-/* A level that a slope moves, the level without noise of its own; also a long way from 0, and what EM
- * makes of it: Q keeps its zeros, and the likelihood rises. */
+/* A level that a slope moves, the level without noise of its own; also a long way from 0, and what
+ * EM makes of it: Q keeps its zeros, and the likelihood rises. */
 TEST(lds, local_linear_trend) {
     const double A[4] = {1, 1, 0, 1}, Q[4] = {0, 0, 0, 0.01}, Q0[4] = {4, 0, 0, 0.1};
     const int64_t T = 50;
@@ -697,9 +698,9 @@ TEST(lds, em_reference) {
 
 /* ---- EM -------------------------------------------------------------------------------------- */
 
-/* Data and latents at another level: with A held, every step finds the same C, Q and R; with A free,
- * or b held, so that C stands at the level too, the log likelihood rises there as it does at 0. Full
- * and diagonal R, with and without missing values. */
+/* Data and latents at another level: with A held, every step finds the same C, Q and R; with A
+ * free, or b held, so that C stands at the level too, the log likelihood rises there as it does
+ * at 0. Full and diagonal R, with and without missing values. */
 TEST(lds, em_knows_no_level) {
     unsigned long long seed = 3;
     vdi_error err = {0};
@@ -779,8 +780,9 @@ TEST(lds, em_knows_no_scale) {
         CHECK_CLOSE(largest_difference(other->C, p->C, 6), 0, 1e-12);
         CHECK_CLOSE(largest_difference(other->Q, p->Q, 4), 0, 1e-12);
         CHECK_CLOSE(largest_difference(other->Q0, p->Q0, 4), 0, 1e-12);
-        for (int64_t i = 0; i < n * n; i++) /* beside a diagonal R nothing counts */
+        for (int64_t i = 0; i < n * n; i++) { /* beside a diagonal R nothing counts */
             CHECK(!(fabs(other->R[i] - p->R[i]) > 1e-12) || (diagonal && i % (n + 1)));
+        }
         vdi_lds_data_destroy(data);
         vdi_lds_data_destroy(rescaled);
         vdi_lds_destroy(p);
@@ -840,8 +842,8 @@ static vdi_lds *driven(int set, bool diagonal, unsigned long long *seed) {
     return p;
 }
 
-/* From the data alone EM gets where it gets from the truth, with inputs and without, and a full R ends
- * no lower than a diagonal one. */
+/* From the data alone EM gets where it gets from the truth, with inputs and without, and a full R
+ * ends no lower than a diagonal one. */
 TEST(lds, start_leads_to_the_top) {
     NEED_NATIVE();
     vdi_error err = {0};
@@ -921,8 +923,9 @@ TEST(lds, em_never_falls) {
     }
 }
 
-/* Elements that stay, that are equal, and bounds: EM keeps to them, and still rises; each sought number
- * is at a maximum of its own, or at its bound. Full and diagonal R, inputs, missing values. */
+/* Elements that stay, that are equal, and bounds: EM keeps to them, and still rises; each sought
+ * number is at a maximum of its own, or at its bound. Full and diagonal R, inputs, missing
+ * values. */
 TEST(lds, ties) {
     static const int32_t A[4] = {1, 0, 0, 2}, C[6] = {0, 1, 1, 2, 2, 3}, D[3] = {1, 1, 1};
     unsigned long long seed = 21;
@@ -1074,10 +1077,11 @@ TEST(lds, em_hard_cases) {
     }
 }
 
-/* ---- one bin at a time ------------------------------------------------------------------------- */
+/* ---- one bin at a time ----------------------------------------------------------------------- */
 
-/* The filter's steps are the batch filter's numbers, for missing values, inputs, both kinds of R and
- * semidefinite Q0; what it predicts of y is the model's. No step allocates: there is no allocator. */
+/* The filter's steps are the batch filter's numbers, for missing values, inputs, both kinds of R
+ * and semidefinite Q0; what it predicts of y is the model's. No step allocates: there is no
+ * allocator. */
 TEST(lds, steps_equal_the_batch_filter) {
     unsigned long long seed = 3;
     vdi_error err = {0};
@@ -1137,8 +1141,8 @@ TEST(lds, steps_equal_the_batch_filter) {
     }
 }
 
-/* A gate keeps an outlier out: the state is then as after a bin without a value. What cannot be taken in
- * is told, and leaves the state alone. */
+/* A gate keeps an outlier out: the state is then as after a bin without a value. What cannot be
+ * taken in is told, and leaves the state alone. */
 TEST(lds, gate) {
     vdi_error err = {0};
     vdi_lds *p = make(2, 3, 0, false, 8);
@@ -1215,8 +1219,9 @@ TEST(lds, innovations_and_fitted_observations) {
                     if (y[at * n + j] == y[at * n + j]) sum += e[at * n + j] * e[at * n + j];
                 }
                 CHECK_CLOSE(sum, f.distance, 1e-10 * (1 + sum));
-                if (y[at * n] == y[at * n]) /* the first: by itself */
+                if (y[at * n] == y[at * n]) { /* the first: by itself */
                     CHECK_CLOSE(e[at * n], (y[at * n] - E[0]) / sqrt(F[0]), 1e-10);
+                }
                 P = Ps + (vdi_lds_data_lane(data, i) * T + t) * d * d;
                 double want = p->b[1] + (U ? p->D[1] * ut[0] : 0), variance = p->R[4];
                 for (int64_t k = 0; k < d; k++)

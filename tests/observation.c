@@ -45,8 +45,8 @@ static int row_of(int kind) {
 
 /* ---- helpers --------------------------------------------------------------------------------- */
 
-/* A model whose read-out does not depend on the latent, and whose posterior is the prior: then every
- * bin of a channel has the distribution of its bias. */
+/* A model whose read-out does not depend on the latent, and whose posterior is the prior: then
+ * every bin of a channel has the distribution of its bias. */
 static vdi_vilds *constant_model(int kind, vdi_vilds_link link, int64_t n) {
     vdi_vilds_desc desc = VDI__ZERO;
     vdi_vilds *m = NULL;
@@ -90,8 +90,9 @@ static void flatten(vdi_vilds *m, double bias) {
     const int row = row_of((int)vdi_vilds_description(m)->obs);
     if (expected[row].parameter) fill(m, expected[row].parameter, expected[row].value);
     for (int64_t j = 0; j < vdi_vilds_description(m)->n; j++) {
-        for (int64_t k = 0; k < 5; k++) /* g(2) .. g(6) */
+        for (int64_t k = 0; k < 5; k++) { /* g(2) .. g(6) */
             set(m, "obs.g", j * 5 + k, 0.2 * (double)(k + 1) - 0.1 * (double)(k * k));
+        }
     }
 }
 
@@ -170,8 +171,8 @@ static double reference_log_p(int kind, double y, double rate) {
                     k * logl(m / (r + m)));
 }
 
-/* Rates from 1e-3 to 1e7 a bin are exact: on the tape, in closed form and by quadrature, for windows
- * and whole trials, in float64 and, as far as float32 tells the rate, in float32. */
+/* Rates from 1e-3 to 1e7 a bin are exact: on the tape, in closed form and by quadrature, for
+ * windows and whole trials, in float64 and, as far as float32 tells the rate, in float32. */
 TEST(observation, large_rates_are_exact) {
     enum { T = 40 };
     vdi_error err = {0};
@@ -274,8 +275,9 @@ TEST(observation, independent_coins_score_nothing) {
         vdi_vilds_data *data = observe(m, y, 1, T);
         CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
         flatten(m, log(heads / (1 - heads)));
-        for (int i = 0; i < 10; i++) /* of a generalised count: no more than one */
+        for (int i = 0; i < 10; i++) { /* of a generalised count: no more than one */
             set(m, "obs.g", i, -60);
+        }
         CHECK_OK(vdi_flds_score(m, data, NULL, &s, &err), err);
         CHECK_CLOSE(s.lno_bits, 0, 2e-3);
         CHECK_CLOSE(s.one_step_bits, 0, 2e-3);
@@ -335,7 +337,8 @@ TEST(observation, draws_have_their_moments) {
     }
 }
 
-/* Latents have the moments of the prior: the first bin, the stationary rest, and what inputs add. */
+/* Latents have the moments of the prior: the first bin, the stationary rest, and what inputs
+ * add. */
 TEST(observation, drawn_latents_follow_the_dynamics) {
     enum { B = 4000, T = 6 };
     static double z[B * T], u[B * T];

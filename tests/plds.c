@@ -289,8 +289,8 @@ static double count_evidence(double y, double b, double c) {
     return top + log(sum * h);
 }
 
-/* From a thousandth of a count a bin to a hundred million, the bound is just below log p(y), and the
- * estimate by samples is log p(y): no rate is bent. */
+/* From a thousandth of a count a bin to a hundred million, the bound is just below log p(y), and
+ * the estimate by samples is log p(y): no rate is bent. */
 TEST(plds, rates_of_any_size) {
     vdi_error err = {0};
     for (double rate = 1e-3; rate < 3e8; rate *= 10) {

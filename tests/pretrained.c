@@ -858,8 +858,8 @@ TEST(pretrained, trials) {
     vdi_pretrained_destroy(net);
 }
 
-/* On recordings with known spikes (../shared/data): one trace at a time, the scores of score/spikes.h
- * per neuron, means over neurons, then over data sets. */
+/* On recordings with known spikes (../shared/data): one trace at a time, the scores of
+ * score/spikes.h per neuron, means over neurons, then over data sets. */
 enum { MOST_TRIALS = 64, MOST_NEURONS = 64, MOST_SETS = 8, MEASURES = 3 };
 typedef struct neuron {
     char name[128], set[32];

@@ -81,8 +81,8 @@ TEST(pretrained_stream, as_good_as_the_whole_trace) {
     vdi_pretrained_destroy(net);
 }
 
-/* With the statistics of the very same frames, and past the edges, only the baseline differs: a trace
- * whose baseline is constant gives the same numbers. */
+/* With the statistics of the very same frames, and past the edges, only the baseline differs: a
+ * trace whose baseline is constant gives the same numbers. */
 TEST(pretrained_stream, the_same_network) {
     enum { N = 3000 };
     vdi_pretrained *net = shipped();

@@ -1,5 +1,5 @@
-/* tests/quality.c - what is unusual about a trace: each kind of trouble is told, and an ordinary trace
- * has none */
+/* tests/quality.c - what is unusual about a trace: each kind of trouble is told, and an ordinary
+ * trace has none */
 #include "check.h"
 
 enum { FRAMES = 9000 };

@@ -164,8 +164,9 @@ static void exact_check(const char *set) {
     }
     for (int64_t i = 0; i < r.trials * T * d; i++)
         CHECK_CLOSE(mean[i], ((double *)r.mean.data)[i], 1e-9);
-    for (int64_t i = 0; i < r.trials * T * d * d; i++) /* the same of each trial */
+    for (int64_t i = 0; i < r.trials * T * d * d; i++) { /* the same of each trial */
         CHECK_CLOSE(cov[i], ((double *)r.cov.data)[i % vdi_tensor_count(r.cov)], 1e-9);
+    }
     free(elbo);
     free(iw);
     free(mean);
@@ -867,8 +868,8 @@ TEST(vilds, log_joint_against_a_particle_filter) {
     }
 }
 
-/* Variational EM learns phi from trials of which every fifth bin is missing: a bin without a value is
- * no end of a trial. The posteriors stay with the data; other trials are inferred from rest, and
+/* Variational EM learns phi from trials of which every fifth bin is missing: a bin without a value
+ * is no end of a trial. The posteriors stay with the data; other trials are inferred from rest, and
  * Laplace's posterior has a lower bound. */
 static bool count_steps(const vdi_vilds_progress *p, void *user) {
     *(int64_t *)user += 1;

@@ -871,9 +871,9 @@ TEST(vilds_parts, memory) {
     CHECK(used[2] > 3 * used[0], "the meter sees nothing: %.3g, %.3g bytes", used[0], used[2]);
 }
 
-/* A trial longer than 8192 bins goes through the networks in strips and its samples some at a time: it
- * has the posterior, rates and bound of one that is a bin shorter and goes through whole, but for
- * that bin. Exposures swing by a factor of 50, so that counts in the wrong place would tell. */
+/* A trial longer than 8192 bins goes through the networks in strips and its samples some at a time:
+ * it has the posterior, rates and bound of one that is a bin shorter and goes through whole, but
+ * for that bin. Exposures swing by a factor of 50, so that counts in the wrong place would tell. */
 TEST(vilds_parts, long_trials_in_strips) {
     NEED_NATIVE();
     enum { T = 8193, N = 3, D = 2 };
@@ -953,8 +953,9 @@ TEST(vilds_parts, importance_samples_take_no_more_room) {
     CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
     CHECK_OK(vdi_vilds_score(m, data, NULL, &score, &err), err);
     CHECK(w.calls == calls, "%d blocks for more samples", (int)(w.calls - calls));
-    for (int b = 0; b < B; b++) /* both are estimates of log p(y) */
+    for (int b = 0; b < B; b++) { /* both are estimates of log p(y) */
         CHECK_CLOSE(iw[0][b], iw[1][b], 0.05);
+    }
     vdi_vilds_data_destroy(data);
     vdi_vilds_destroy(m);
     CHECK(w.now == 0, "%d bytes are not given back", (int)w.now);
@@ -1009,7 +1010,7 @@ TEST(vilds_parts, three_posteriors) {
     free(y);
 }
 
-/* ---- what a log joint is handed, and what is said of what it gives back ----------------------- */
+/* ---- what a log joint is handed, and what is said of what it gives back ---------------------- */
 
 /* z is an AR(1) with a = tanh p0 and noise 1, y = z + N(0, 0.3^2). `mode`: what it gives back. */
 typedef struct handed {
@@ -1105,8 +1106,9 @@ typedef struct prior_case {
     int64_t length, trial;
     bool start;
 } prior_case;
-static const double prior_A[4] = {0.8, 0.1, -0.2, 0.9}, prior_q[4] = {0.3, 0, 0.5, -0.2},
-                    prior_x0[2] = {0.4, -0.1};
+static const double prior_A[4] = {0.8, 0.1, -0.2, 0.9};
+static const double prior_q[4] = {0.3, 0, 0.5, -0.2};
+static const double prior_x0[2] = {0.4, -0.1};
 
 static vdi_var constant(vdi_tape *t, const double *x, int64_t a, int64_t b) {
     return vdi_tape_constant(t, vdi_tensor_2d((void *)(uintptr_t)x, VDI_F64, a, b));

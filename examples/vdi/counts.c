@@ -36,7 +36,7 @@ static bool time_ok(double t, int64_t i, const char *file) {
     return false;
 }
 
-/* ---- in --------------------------------------------------------------------------------------- */
+/* ---- in -------------------------------------------------------------------------------------- */
 
 /* An .npz: an array of times for each unit, in the order of the file. */
 static bool read_npz(const char *path, spikes *s) {
@@ -126,7 +126,7 @@ static bool read_table(const char *path, spikes *s) {
     return ok;
 }
 
-/* ---- trials ----------------------------------------------------------------------------------- */
+/* ---- trials ---------------------------------------------------------------------------------- */
 
 /* Each trial's first moment and number of bins. */
 typedef struct trials {
@@ -188,7 +188,7 @@ static bool trials_read(const counts_options *want, const spikes *s, const char 
     return ok;
 }
 
-/* ---- counts ----------------------------------------------------------------------------------- */
+/* ---- counts ---------------------------------------------------------------------------------- */
 
 static int counts_main(run *r, void *options) {
     static const char *const keys[] = {"trials", "bins", "units", "spikes", "counted"};

@@ -1,8 +1,8 @@
 /* examples/vdi/cv.c - vdi lds cv, vdi plds cv: how many latents, by cross-validation
  *
- * A job is one latent dimension and one fold: trials i with i % folds == fold are held out. Each job
- * leaves a file of its own, so that a run can be interrupted, resumed, split with --shard and put
- * together with vdi merge.
+ * A job is one latent dimension and one fold: trials i with i % folds == fold are held out. Each
+ * job leaves a file of its own, so that a run can be interrupted, resumed, split with --shard and
+ * put together with vdi merge.
  */
 #include <dirent.h>
 
@@ -11,13 +11,14 @@
 enum { MOST_DIMS = 64, MOST_JOBS = MOST_DIMS * 64 };
 enum { JOB_D, JOB_FOLD, JOB_SCORE, JOB_LNO, JOB_BINS, JOB_COLUMNS };
 
-/* ---- the files of jobs ------------------------------------------------------------------------ */
+/* ---- the files of jobs ----------------------------------------------------------------------- */
 
 static void job_name(int64_t d, int64_t fold, char *name, size_t size) {
     snprintf(name, size, "job-d%lld-fold%lld", (long long)d, (long long)fold);
 }
 
-/* All jobs in a folder, appended to `jobs` (MOST_JOBS,JOB_COLUMNS); how many there are then, or -1. */
+/* All jobs in a folder, appended to `jobs` (MOST_JOBS,JOB_COLUMNS); how many there are then, or
+ * -1. */
 static int64_t jobs_load(const char *folder, double *jobs, int64_t count) {
     DIR *dir = opendir(folder);
     struct dirent *entry;
@@ -56,7 +57,7 @@ static int by_dimension(const void *a, const void *b) {
     return 0;
 }
 
-/* ---- the curve -------------------------------------------------------------------------------- */
+/* ---- the curve ------------------------------------------------------------------------------- */
 
 /* Mean and standard error over the folds of each dimension. */
 typedef struct curve {
@@ -164,7 +165,7 @@ static bool curve_leave(const run *r, double *jobs, int64_t count) {
     return ok;
 }
 
-/* ---- trials of a fold ------------------------------------------------------------------------- */
+/* ---- trials of a fold ------------------------------------------------------------------------ */
 
 /* The trials with (i % folds == fold) == held, as observations of their own. */
 static void part_of(const observations *o, int64_t folds, int64_t fold, bool held,
@@ -206,7 +207,7 @@ static void part_free(observations *o) {
     free(o->lengths);
 }
 
-/* ---- jobs ------------------------------------------------------------------------------------- */
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 typedef struct cv_options {
     const char *dims, *shard, *resume;
@@ -397,7 +398,7 @@ int cv_merge(run *r) {
     return ok ? DONE : FAILED;
 }
 
-/* ---- the commands ----------------------------------------------------------------------------- */
+/* ---- the commands ---------------------------------------------------------------------------- */
 
 #define CV_SPLIT_OPTIONS                                                                           \
     {.name = "d",                                                                                  \

@@ -7,8 +7,8 @@
  */
 #include "inspect.h"
 
-/* numbers of what-if, and of axes, that a page may hold; above that they are kept at every n-th step
- * only, so that three long episodes stay below 2 MB */
+/* numbers of what-if, and of axes, that a page may hold; above that they are kept at every n-th
+ * step only, so that three long episodes stay below 2 MB */
 #define MOST_NUMBERS 40000.0
 
 typedef struct inspect_options {

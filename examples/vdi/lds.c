@@ -264,7 +264,8 @@ static bool freeze_read(const char *text, unsigned *out) {
     return true;
 }
 
-/* The groups of one parameter out of the folder of --ties, malloc'ed; none if there is no such file.
+/* The groups of one parameter out of the folder of --ties, malloc'ed; none if there is no such
+ * file.
  * False with a message. */
 static bool tie_load(const char *folder, const char *name, const vdi_tensor *like,
                      vdi_lds_tie *out) {
@@ -283,11 +284,12 @@ static bool tie_load(const char *folder, const char *name, const vdi_tensor *lik
     }
     for (int64_t i = 0; ok && i < count; i++) {
         ok = x[i] >= 0 && x[i] < 1e9 && x[i] == floor(x[i]);
-        if (ok)
+        if (ok) {
             group[i] = (int32_t)x[i];
-        else
+        } else {
             (void)fail("expected whole numbers of groups, got %g, in %s/%s.npy", x[i], folder,
                        name);
+        }
     }
     out->group = group;
     vdi_tensor_free(NULL, &t);

@@ -1,4 +1,5 @@
-/* examples/vdi/plds.c - vdi plds fit | infer | score | predict: the Poisson linear dynamical system */
+/* examples/vdi/plds.c - vdi plds fit | infer | score | predict: the Poisson linear dynamical
+ * system */
 #include <sys/stat.h>
 
 #include "vilds.h"
@@ -21,7 +22,7 @@ static vdi_plds_data *data_make(const run *r, const vdi_plds *p, const observati
     return data;
 }
 
-/* ---- the model's file ------------------------------------------------------------------------- */
+/* ---- the model's file ------------------------------------------------------------------------ */
 
 /* The parameters, and each neuron's mean count in training. */
 static bool model_save(const run *r, vdi_plds *p, double *means) {
@@ -93,7 +94,7 @@ static void session_close(session *s) {
     free(s->means);
 }
 
-/* ---- infer ------------------------------------------------------------------------------------ */
+/* ---- infer ----------------------------------------------------------------------------------- */
 
 typedef struct infer_options {
     observation_options y;
@@ -151,7 +152,7 @@ static int infer_main(run *r, void *options) {
     return ok ? DONE : FAILED;
 }
 
-/* ---- fit -------------------------------------------------------------------------------------- */
+/* ---- fit ------------------------------------------------------------------------------------- */
 
 typedef struct fit_options {
     vdi_plds_desc model;
@@ -242,7 +243,7 @@ static int fit_main(run *r, void *options) {
     return code;
 }
 
-/* ---- predict ---------------------------------------------------------------------------------- */
+/* ---- predict --------------------------------------------------------------------------------- */
 
 /* rates and log_p (trials,T,n) of the counts, each from others. */
 static bool predict(session *s, vdi_plds_task task, vdi_plds_prediction *out) {
@@ -284,24 +285,13 @@ static int predict_main(run *r, void *options) {
     return ok ? DONE : FAILED;
 }
 
-/* ---- score ------------------------------------------------------------------------------------ */
+/* ---- score ----------------------------------------------------------------------------------- */
 
 typedef struct score_options {
     bool lno, one_step;
     int64_t samples;
     observation_options y;
 } score_options;
-
-typedef struct told {
-    const char *key[12];
-    double value[12];
-    int count;
-} told;
-
-static void tell(told *t, const char *key, double value) {
-    t->key[t->count] = key;
-    t->value[t->count++] = value;
-}
 
 /* Bits per spike and squared error of a task, against the training means. */
 static bool score_task(session *s, vdi_plds_task task, const char *bits_key, const char *mse_key,
@@ -370,7 +360,7 @@ static int score_main(run *r, void *options) {
     return ok ? DONE : FAILED;
 }
 
-/* ---- the commands ----------------------------------------------------------------------------- */
+/* ---- the commands ---------------------------------------------------------------------------- */
 
 #define MODEL_OPTION(name_, value_, member_) \
     OPTION_OF(name_, value_, NULL, fit_options, model, vdi_plds_desc_fields, #member_)

@@ -333,6 +333,11 @@ void print_json_text(const char *text) {
     putchar('"');
 }
 
+void tell(told *t, const char *key, double value) {
+    t->key[t->count] = key;
+    t->value[t->count++] = value;
+}
+
 void print_results(const run *r, const char *const *keys, const double *values, int count) {
     char number[VDI_TEXT_NUMBER];
     if (r->json) putchar('{');

@@ -1,5 +1,5 @@
-/* examples/vdi/sacd_compare.c - vdi sacd compare | export: two agents on the same episodes; an agent's
- * policy for other programs */
+/* examples/vdi/sacd_compare.c - vdi sacd compare | export: two agents on the same episodes; an
+ * agent's policy for other programs */
 #include "sacd.h"
 
 /* ---- compare --------------------------------------------------------------------------------- */

@@ -186,6 +186,13 @@ void print_json_text(const char *text);
 /* {"key": number, ...} on one line of stdout if --json, else one line per pair; NULL ends the
  * list */
 void print_results(const run *r, const char *const *keys, const double *values, int count);
+/* results by name, in the order in which they are told */
+typedef struct told {
+    const char *key[16];
+    double value[16];
+    int count;
+} told;
+void tell(told *t, const char *key, double value);
 
 /* arrays.c: float64 tensors out of .npy, .npz:name or .csv, and back; messages are printed by
  * them */
@@ -196,9 +203,9 @@ bool array_load_in(const char *folder, const char *name, bool optional, vdi_tens
 int numbers_read(const char *text, double *out, int most);
 /* out/name.npy */
 bool array_save(const run *r, const char *name, int ndim, const int64_t *shape, const double *data);
-/* rows.c: a matrix in a file, read row by row. A plain .npy stays on disk, whatever its order; other
- * formats are loaded. In a table (.csv, .tsv, .txt) rows are its columns; `transposed` means the
- * other way. */
+/* rows.c: a matrix in a file, read row by row. A plain .npy stays on disk, whatever its order;
+ * other formats are loaded. In a table (.csv, .tsv, .txt) rows are its columns; `transposed` means
+ * the other way. */
 typedef struct rows_in {
     const char *path;
     int ndim;
@@ -267,9 +274,9 @@ double *doubles(int64_t count);
 /* pipe.c: a program that serves an environment. Messages are printed by it. */
 bool server_open(const char *line, double timeout, vdi_env *env);
 
-/* environment.c: the environment of --env or --env-cmd. Messages are printed by it, and wrong usage ends
- * the tool; so call it before the run folder is open. vdi_env_close gives it back, and the program
- * behind it. */
+/* environment.c: the environment of --env or --env-cmd. Messages are printed by it, and wrong usage
+ * ends the tool; so call it before the run folder is open. vdi_env_close gives it back, and the
+ * program behind it. */
 typedef struct env_options {
     const char *name, *command; /* one of the two */
     double timeout;

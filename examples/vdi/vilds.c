@@ -134,18 +134,6 @@ static bool predict(vilds_model *model, const observations *o, vdi_vilds_data *d
     return ok;
 }
 
-/* Results by name, in the order in which they are told. */
-typedef struct told {
-    const char *key[16];
-    double value[16];
-    int count;
-} told;
-
-static void tell(told *t, const char *key, double value) {
-    t->key[t->count] = key;
-    t->value[t->count++] = value;
-}
-
 /* log p(y) by particles, per bin, and its standard error. */
 static bool particles_score(vilds_model *model, const observations *o, vdi_vilds_data *data,
                             const vdi_vilds_query *q, int64_t count, told *t) {

@@ -1,6 +1,6 @@
 /* page.c - what the browser page calls: arrays out of files, spikes, a population's latents, an
- * agent. One object of each kind; a failure leaves its sentence in page_error. Pointers are into the
- * module's memory, and the page copies.
+ * agent. One object of each kind; a failure leaves its sentence in page_error. Pointers are into
+ * the module's memory, and the page copies.
  */
 #include "vdi.h"
 #include <stdlib.h>
@@ -47,7 +47,8 @@ const double *page_array(const void *bytes, size_t size, const char *name, int64
     return ok ? (const double *)out.data : NULL;
 }
 
-/* ---- spikes: out (3,frames) expected spikes, their standard deviation, the trace without noise - */
+/* ---- spikes: out (3,frames) expected spikes, their standard deviation, the trace without
+ * noise - */
 
 int page_spikes(int frames, const float *trace, double fps, float *out, double *numbers) {
     static vdi_pretrained *net;

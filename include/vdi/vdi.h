@@ -4,9 +4,9 @@
  * Do this, in exactly one C or C++ file:
  *     #define VDI_IMPLEMENTATION
  *     #include "vdi.h"
- * and plain includes elsewhere; link with -lm (and -pthread on older systems). It compiles faster in
- * four files, side by side (make -j): each defines VDI_IMPLEMENTATION_PART 1, 2, 3 or 4, too, and
- * the same switches.
+ * and plain includes elsewhere; link with -lm (and -pthread on older systems). It compiles faster
+ * in four files, side by side (make -j): each defines VDI_IMPLEMENTATION_PART 1, 2, 3 or 4, too,
+ * and the same switches.
  *
  * Ten lines:
  *     double D[2] = {2, 2}, E[1] = {-1}, h[2] = {1, 0}, x[2];           J = [2 -1; -1 2]

@@ -1,22 +1,15 @@
 /* tests/fuzz/figure.c - figures and pages of any numbers and names: the output is well-formed
  *
- * The bytes are read as options, numbers of any bit pattern, and names. A figure is drawn or refused;
+ * The bytes are read as options, numbers of any bit pattern, and names. A figure is drawn or
+ * refused;
  * a page made of it ends every tag it begins and holds no number that is none.
  */
 #define VDI_IO_IMPLEMENTATION
 #define VDI_STATIC
 #include "vdi.h"
 
-typedef struct bytes {
-    const uint8_t *data;
-    size_t left;
-} bytes;
+#include "bytes.h"
 
-static unsigned take(bytes *b) {
-    if (b->left == 0) return 0;
-    b->left--;
-    return *b->data++;
-}
 static double number(bytes *b) {
     uint8_t raw[8];
     double x;

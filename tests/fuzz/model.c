@@ -1,8 +1,9 @@
-/* tests/fuzz/model.c - models from any safetensors: a description out of the metadata, the model, its tensors
+/* tests/fuzz/model.c - models from any safetensors: a description out of the metadata, the model,
+ * its tensors
  *
- * What the tool does with a file that it is given, for each family. A model is made, or refused with
- * a message; numbers in it may be anything. Memory is short, so that sizes which a file only claims
- * are refused rather than waited for.
+ * What the tool does with a file that it is given, for each family. A model is made, or refused
+ * with a message; numbers in it may be anything. Memory is short, so that sizes which a file only
+ * claims are refused rather than waited for.
  */
 #define VDI_IMPLEMENTATION
 #define VDI_NO_THREADS

@@ -11,15 +11,8 @@
 
 #include <stdlib.h>
 
-typedef struct bytes {
-    const uint8_t *data;
-    size_t left;
-} bytes;
-static unsigned take(bytes *b) {
-    if (b->left == 0) return 0;
-    b->left--;
-    return *b->data++;
-}
+#include "bytes.h"
+
 static int64_t whole(bytes *b) {
     const unsigned kind = take(b);
     uint64_t x = 0;

@@ -102,7 +102,8 @@ static void deflated(const char *path) {
     vdi_buffer_free(&npy);
 }
 
-/* A state without its checksum, which no mutant of the file would have: the key is one letter off. */
+/* A state without its checksum, which no mutant of the file would have: the key is one letter
+ * off. */
 static void model(const char *path, const vdi_state *state) {
     vdi_buffer out;
     vdi_writer w;

@@ -3,7 +3,8 @@
  * The library, compiled with -finstrument-functions, calls the two functions below at the begin and
  * the end of each of its own. Within a public call invalid operations, divisions by zero and
  * overflows trap; each is printed with the function it came from, and the call goes on without. So
- * a program that runs with traps is not stopped by a lane of padding or a branch not taken. The step
+ * a program that runs with traps is not stopped by a lane of padding or a branch not taken. The
+ * step
  * `traps` of scripts/check.sh knows the tests whose numbers are not finite on purpose.
  */
 #define _GNU_SOURCE

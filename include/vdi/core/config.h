@@ -74,8 +74,8 @@
 #define VDI__GNU 0
 #endif
 
-/* Does the compiler take a level of optimisation for a part of a file, and does the user want speed?
- * (core/glue_begin.h) */
+/* Does the compiler take a level of optimisation for a part of a file, and does the user want
+ * speed? (core/glue_begin.h) */
 #if VDI__GNU && !defined(__clang__) && !defined(__TINYC__) && defined(__OPTIMIZE__) && \
     !defined(__OPTIMIZE_SIZE__)
 #define VDI__PRAGMAS 1

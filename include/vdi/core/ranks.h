@@ -8,12 +8,13 @@
  *     vdi_ranks_share(&ranks, 100, &from, &to);                  50, 75
  *     if (vdi_ranks_sum(&ranks, values, 3, &err) < 0) puts(err.message);
  *
- * A model's description takes such a struct, zero is one process alone. Every process makes the same
- * calls on the same data and the same description; each works on its share, and the sums bring
+ * A model's description takes such a struct, zero is one process alone. Every process makes the
+ * same calls on the same data and the same description; each works on its share, and the sums bring
  * together what they found, so that all of them hold the same model after every step.
  * The bits are those of the order in which `sum` adds: let it be that of the ranks, always.
  * What it does NOT do: start processes, send data, or survive the loss of one.
- * Memory: none. Errors: VDI_ERR_IO if a sum fails. Threads: `sum` is called by one thread at a time.
+ * Memory: none. Errors: VDI_ERR_IO if a sum fails. Threads: `sum` is called by one thread at a
+ * time.
  */
 #ifndef VDI_CORE_RANKS_H
 #define VDI_CORE_RANKS_H

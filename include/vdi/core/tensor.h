@@ -125,7 +125,8 @@ VDI__INLINE vdi_tensor vdi__tensor_null(void) {
 }
 
 /* vdi_dtype_load and _store where the type is known to be real, in loops that run often: the only
- * ways into such memory. `dtype` is a number so that nodes, which keep it in a byte, pass theirs. */
+ * ways into such memory. `dtype` is a number so that nodes, which keep it in a byte, pass
+ * theirs. */
 VDI__INLINE size_t vdi__real_size(unsigned dtype) {
     return dtype == VDI_F64 ? sizeof(double) : sizeof(float);
 }

@@ -16,9 +16,9 @@
 #include "cpu.h"
 
 /** Functions of one argument, a row each: the enumerator, the name, and whether the function and
- * its derivative are compiled for each path (OWN) or AVX-512 uses AVX2's (LENT), since the memory is
- * what takes the time, or nobody waits for it. A kernel and its derivative's are made from the row of
- * that name in elementwise_body.h. */
+ * its derivative are compiled for each path (OWN) or AVX-512 uses AVX2's (LENT), since the memory
+ * is what takes the time, or nobody waits for it. A kernel and its derivative's are made from the
+ * row of that name in elementwise_body.h. */
 #define VDI__UNARY_LIST(ROW)                    \
     ROW(VDI_EXP, exp, OWN, LENT)                \
     ROW(VDI_LOG, log, OWN, LENT)                \

@@ -1,4 +1,5 @@
-/* kernel/elementwise_body.h - the loops over arrays, of functions of one and two arguments; one pass
+/* kernel/elementwise_body.h - the loops over arrays, of functions of one and two arguments; one
+ * pass
  *
  * What costs less than a call shares one loop, which asks for the op once for every four vectors.
  * Of the rest, a function that is used often has a loop of its own, and the others one that calls

@@ -1,4 +1,5 @@
-/* kernel/gamma_body.h - the logarithm of the gamma function and its first two derivatives; one pass */
+/* kernel/gamma_body.h - the logarithm of the gamma function and its first two derivatives; one
+ * pass */
 /* sin(pi r)/pi for |r| <= 1/2 (2^-27.6, 2^-62) */
 VDI_STEP VDI_V VDI_PN(vdi__sinpi_near)(VDI_V r) {
 #if VDI__REAL == 32

@@ -52,7 +52,7 @@ VDI_API void vdi_ger(vdi_dtype dtype, size_t m, size_t n, const void *x, const v
 VDI_API void vdi_act_grad(vdi_dtype dtype, vdi_act act, double act_param, size_t n, const void *y,
                           const void *dy, void *dz);
 
-/* ---- private ----------------------------------------------------------------------------------- */
+/* ---- private --------------------------------------------------------------------------------- */
 
 /* The request of one product; every pointer and stride in elements of the pass's real type */
 typedef struct vdi__gemm_args {

@@ -160,7 +160,8 @@ VDI__FN size_t vdi__gemm_row(const vdi__gemm_path *path, const vdi__gemm_args *g
     return done;
 }
 
-/* The rows from i0 to i1 of a panel of nv vectors of columns from j on, over t->k steps from p on. */
+/* The rows from i0 to i1 of a panel of nv vectors of columns from j on, over t->k steps from p
+ * on. */
 VDI__FN void vdi__gemm_rows(const vdi__gemm_path *path, const vdi__gemm_args *g, vdi__tile *t,
                             size_t i0, size_t i1, size_t p, size_t j, size_t nv) {
     const bool accumulate = (g->flags & VDI_GEMM_ACC) != 0, goes_on = p > 0 || accumulate;

@@ -1,5 +1,5 @@
-/* kernel/simd_wasm.h - the vector language on WebAssembly's simd128: 4 floats or 2 doubles, no fused
- * multiply-add, no masked memory access; a comparison gives a vector of bits, as all else */
+/* kernel/simd_wasm.h - the vector language on WebAssembly's simd128: 4 floats or 2 doubles, no
+ * fused multiply-add, no masked memory access; a comparison gives a vector of bits, as all else */
 #define VDI__ISA_SUFFIX _wasm
 #define VDI__TARGET
 #define VDI_REGISTERS 16

@@ -210,8 +210,9 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain_lanes)(int d, const vdi__bt_factor *f) {
 }
 #endif
 
-/* Blocks t0 .. t1 of one group, if they are small: in rows D and E are the caller's, in lanes L and N
-   hold them on entry; L and N hold the factor on return. Returns 1, 0 if a pivot is not positive, or
+/* Blocks t0 .. t1 of one group, if they are small: in rows D and E are the caller's, in lanes L and
+   N hold them on entry; L and N hold the factor on return. Returns 1, 0 if a pivot is not positive,
+   or
    -1 if this is no way for such blocks. */
 VDI_KERNEL int VDI_PN(vdi__linalg_blocktri_chain)(const vdi__bt_factor *f) {
 #if VDI__BT_ROW_CHAINS == 4

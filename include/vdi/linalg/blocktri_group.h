@@ -1,4 +1,5 @@
-/* linalg/blocktri_group.h - one group of trials of a block-tridiagonal batch, and block algebra on it
+/* linalg/blocktri_group.h - one group of trials of a block-tridiagonal batch, and block algebra on
+ * it
  *
  * Not for users: what blocktri.h and blocktri_adjoint.h are written in.
  */
@@ -149,7 +150,8 @@ VDI__FN void vdi__bt_blank(const vdi__bt *g, void *dst, int less, int64_t n, int
 
 /* ---- block algebra --------------------------------------------------------------------------- */
 
-/* out = C - A B, plain; C may be NULL for 0. With rows, the columns of C and B must be neighbours. */
+/* out = C - A B, plain; C may be NULL for 0. With rows, the columns of C and B must be
+ * neighbours. */
 VDI__FN void vdi__bt_mul(const vdi__bt *g, const vdi__matrix *C, const vdi__matrix *A,
                          const vdi__matrix *B, char *out) {
     const vdi__target to = {out, g->d * g->lanes, g->lanes};

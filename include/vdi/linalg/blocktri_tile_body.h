@@ -12,8 +12,8 @@
  * paths go over it in steps of VDI_W.
  */
 #define VDI__BT_LANES (64 / (int)sizeof(VDI_T))
-/* Rows and most vectors of a tile. Fewer rows cost the same, since a chain waits for itself; compile
- * time counts: each width is compiled for both layouts of each pass. */
+/* Rows and most vectors of a tile. Fewer rows cost the same, since a chain waits for itself;
+ * compile time counts: each width is compiled for both layouts of each pass. */
 #define VDI__BT_MR (VDI_FALLBACK ? 2 : 4)
 #define VDI__BT_NV (VDI_REGISTERS == 32 ? 4 : 2)
 /* Pivots taken at once in rows; without masks what is left of a row goes number by number. */
@@ -42,16 +42,18 @@ VDI_LOCAL VDI_V VDI_PN(vdi__bt_load)(int mode, bool last, const VDI_T *p, VDI_TA
 }
 VDI_LOCAL void VDI_PN(vdi__bt_store)(int mode, bool last, VDI_T *p, VDI_TAIL tail, bool whole,
                                      VDI_V v) {
-    if (mode == VDI__BT_NUMBER)
+    if (mode == VDI__BT_NUMBER) {
         *p = VDI_VFIRST(v);
-    else if (VDI_MASKS && mode == VDI__BT_ROW && last && !whole) /* slow on some processors even */
-        VDI_VSTORET(p, tail, v);                                 /* with a full mask */
-    else
+    } else if (VDI_MASKS && mode == VDI__BT_ROW && last && !whole) {
+        /* slow on some processors even */
+        VDI_VSTORET(p, tail, v); /* with a full mask */
+    } else {
         VDI_VSTORE(p, v);
+    }
 }
 
-/* Where one tile of a request begins, and how many of its rows are there. Two chains of products are
-   subtracted: A B, and the rows above that are solved already. */
+/* Where one tile of a request begins, and how many of its rows are there. Two chains of products
+   are subtracted: A B, and the rows above that are solved already. */
 typedef struct VDI_PN(vdi__bt_spot) {
     int rows;
     const VDI_T *c, *pre, *a[2], *b[2], *tri, *post;
@@ -155,8 +157,8 @@ VDI_SHARED void VDI_PN(vdi__bt_tile_lanes)(const vdi__bt_op *o, const VDI_PN(vdi
     VDI__BT_WIDTHS(VDI__BT_ELEMENT, VDI_VTAIL(VDI_W), true)
 }
 #if VDI_W > 1
-/* `last`: reals of the last vector. (A mask as an argument would cost more: gcc then leaves the upper
- * halves of the registers in use, and what follows has to wait for them.) */
+/* `last`: reals of the last vector. (A mask as an argument would cost more: gcc then leaves the
+ * upper halves of the registers in use, and what follows has to wait for them.) */
 VDI_SHARED void VDI_PN(vdi__bt_tile_rows)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at,
                                           int nv, int last) {
     const VDI_TAIL tail = VDI_VTAIL(last);

@@ -1,8 +1,8 @@
 /* linalg/kalman.h - Kalman filter and Rauch-Tung-Striebel smoother for many trials at once
  *
- * Do this: see model/lds/smooth.h, which prepares the arrays. The recursions are here because they are
- * linear algebra over lanes: one covariance sequence ("group") per SIMD lane, and under it as many
- * mean sequences as there are trials with those covariances.
+ * Do this: see model/lds/smooth.h, which prepares the arrays. The recursions are here because they
+ * are linear algebra over lanes: one covariance sequence ("group") per SIMD lane, and under it as
+ * many mean sequences as there are trials with those covariances.
  *
  *     z_1 ~ N(c_1, Q0),  z_t = A z_{t-1} + c_t + N(0, Q),  and each bin's observation enters by its
  *     information
@@ -32,9 +32,9 @@ typedef struct vdi_kalman_desc {
 /** Bytes of scratch for both functions; SIZE_MAX if the sizes are out of range. */
 VDI_API size_t vdi_kalman_worksize(const vdi_kalman_desc *desc);
 /** Filter. A, Q, Q0 (d,d); W (G,T,d,d); h, c (S,G,T,d), c_1 being the mean of z_1. Writes predicted
- * mp, filtered mf (S,G,T,d), their covariances Pp, Pf (G,T,d,d), and logdet (G): the sum over bins of
- * log|Pp_t| - log|Pf_t|, which is what the observations add to the log determinant of the precision.
- * VDI_ERR_NOT_POSITIVE_DEFINITE names group and bin. */
+ * mp, filtered mf (S,G,T,d), their covariances Pp, Pf (G,T,d,d), and logdet (G): the sum over bins
+ * of log|Pp_t| - log|Pf_t|, which is what the observations add to the log determinant of the
+ * precision. VDI_ERR_NOT_POSITIVE_DEFINITE names group and bin. */
 VDI_API VDI_NODISCARD vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A,
                                                    const void *Q, const void *Q0, const void *W,
                                                    const void *h, const void *c, void *work,
@@ -196,10 +196,10 @@ VDI__FN void vdi__kalman_get(const vdi__kalman *r, const void *array, size_t at,
     r->k->lanes_load((const char *)array + at, count, r->T * count, r->n, alive, 0, v);
 }
 
-/* ---- steady covariances --------------------------------------------------------------------------
- * Where what comes in stays the same, a covariance soon moves by less than it is rounded by. It is then
- * kept as it is, lane by lane, so that the bits do not depend on which groups share a round; and where
- * all lanes are so, nothing is computed. */
+/* ---- steady covariances -------------------------------------------------------------------------
+ * Where what comes in stays the same, a covariance soon moves by less than it is rounded by. It is
+ * then kept as it is, lane by lane, so that the bits do not depend on which groups share a round;
+ * and where all lanes are so, nothing is computed. */
 
 VDI__FN bool vdi__kalman_is_alive(const vdi__kalman *r, const vdi__kalman_lanes *alive, int64_t l) {
     return r->size == sizeof(float) ? alive->f32[l] != 0 : alive->f64[l] != 0;
@@ -258,8 +258,8 @@ typedef struct vdi__kalman_filter {
     char *a, *q, *eye, *p, *l, *w, *x, *g, *k, *m, *hv, *e, *v, *pivots, *state, *logdet;
 } vdi__kalman_filter;
 
-/* Does what comes in at bin t leave the covariances as they are? A lane that has ended and stays so has
- * none. */
+/* Does what comes in at bin t leave the covariances as they are? A lane that has ended and stays so
+ * has none. */
 VDI__FN bool vdi__kalman_filter_steady(vdi__kalman *r, const vdi__kalman_filter *f,
                                        const vdi__kalman_lanes *before, int64_t t) {
     bool all = t > 0;
@@ -310,9 +310,10 @@ VDI__FN void vdi__kalman_covariance(vdi__kalman *r, const vdi__kalman_filter *f,
     vdi__kalman_product(r, r->d, f->w, false, f->l, 1, NULL, f->x);
     vdi__kalman_product(r, r->d, f->l, true, f->x, 1, f->eye, f->g);
     vdi__kalman_factor(r, f->g, t, &r->alive, pivot);
-    for (int64_t i = 0; i < r->dd; i++)
+    for (int64_t i = 0; i < r->dd; i++) {
         memcpy(f->k + (size_t)i * vector, f->l + (size_t)(i % r->d * r->d + i / r->d) * vector,
                vector);
+    }
     r->k->lanes_solve(r->d, r->d, f->g, false, f->k);
     vdi__kalman_product(r, r->d, f->k, true, f->k, 1, NULL, f->p);
     vdi__kalman_put(r, f->Pf, at, r->dd, f->p);
@@ -392,8 +393,8 @@ typedef struct vdi__kalman_smoother {
     char *a, *pp, *l, *pf, *y, *x, *ps, *diff, *m, *p, *product;
 } vdi__kalman_smoother;
 
-/* Lanes whose inputs at bin t are those of the bin after, where Pf and the predictions of the two bins
- * ahead are the same. */
+/* Lanes whose inputs at bin t are those of the bin after, where Pf and the predictions of the two
+ * bins ahead are the same. */
 VDI__FN bool vdi__kalman_smoother_same(const vdi__kalman *r, const vdi__kalman_smoother *f,
                                        int64_t l, int64_t t) {
     return t + 2 < r->T && vdi__kalman_is_alive(r, &f->next, l) &&

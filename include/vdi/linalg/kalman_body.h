@@ -1,4 +1,5 @@
-/* linalg/kalman_body.h - the pieces of kalman.h's recursions, one group of trials per lane; one pass
+/* linalg/kalman_body.h - the pieces of kalman.h's recursions, one group of trials per lane; one
+ * pass
  *
  * A lane matrix is an array of vectors, row-major; a lane is one group. Lanes behind the last group
  * repeat it and are not stored. Where `alive` (one real per lane) is 0, a lane has no such bin.

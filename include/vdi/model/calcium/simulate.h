@@ -11,22 +11,22 @@
  *     printf("%g Hz, %lld spikes\n", cell.frame_rate, (long long)spikes);
  *     free(trace), free(work);
  *
- * Equations, on a grid of VDI_CELL_GRID Hz, dt its step. A spike at time s adds to the calcium, from
- * its own time on,
+ * Equations, on a grid of VDI_CELL_GRID Hz, dt its step. A spike at time s adds to the calcium,
+ * from its own time on,
  *     c(t) += a [(1 - slow) exp(-(t - s)/tau) + slow exp(-(t - s)/tau_slow)],
  *             a ~ gamma with mean 1 and coefficient of variation cv;
  *     u = (rest + c)^hill - rest^hill,   target = u / (1 + saturation u)
  *             the dye at equilibrium (Deneux et al. 2016)
  *     p <- target + (p - target) exp(-(1 + saturation u) dt / rise)
  *             its exact step, then up to two first-order stages
- * and a frame is the mean of the last stage over its window. Noise and artefacts are added, then the
- * trace is smoothed, then cut off.
+ * and a frame is the mean of the last stage over its window. Noise and artefacts are added, then
+ * the trace is smoothed, then cut off.
  *
  * What it does NOT do: images, motion, cells that share activity, or a promise that spikes of an
- * actual cell look like this. Memory: the caller's block of vdi_cell_memsize bytes. Errors: simulate
- * returns -1 for a description out of range. Randomness: a cell's trace is the same whenever it is
- * made (within one build and instruction set: kernel functions round differently by some ulp on
- * others). Threads: no state; each thread needs its own work block.
+ * actual cell look like this. Memory: the caller's block of vdi_cell_memsize bytes. Errors:
+ * simulate returns -1 for a description out of range. Randomness: a cell's trace is the same
+ * whenever it is made (within one build and instruction set: kernel functions round differently by
+ * some ulp on others). Threads: no state; each thread needs its own work block.
  */
 #ifndef VDI_MODEL_CALCIUM_SIMULATE_H
 #define VDI_MODEL_CALCIUM_SIMULATE_H
@@ -39,9 +39,9 @@
 /** Bytes of work memory that any cell of the population needs. */
 VDI_API size_t vdi_cell_memsize(const vdi_population_desc *p);
 /** Simulate a drawn cell: `trace` (frames), and unless NULL `clean` (frames), the trace without its
- * white noise and wild frames (slow noise and artefacts are in it). The first `capacity` spike times,
- * in s from frame 0 and rising, go to `spike`. Returns the number of spikes, -1 if the description is
- * out of range. `work`: memory of vdi_cell_memsize bytes, aligned as malloc's. */
+ * white noise and wild frames (slow noise and artefacts are in it). The first `capacity` spike
+ * times, in s from frame 0 and rising, go to `spike`. Returns the number of spikes, -1 if the
+ * description is out of range. `work`: memory of vdi_cell_memsize bytes, aligned as malloc's. */
 VDI_API int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell *cell, void *work,
                                   float *trace, float *clean, double *spike, int64_t capacity);
 
@@ -53,8 +53,8 @@ VDI_API int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell *
 
 /* ======== memory ============================================================================== */
 
-/* Points of the grid: some seconds of margin at the end, as frames may see beyond the last stamp and
- * the shortest trace has four of them. */
+/* Points of the grid: some seconds of margin at the end, as frames may see beyond the last stamp
+ * and the shortest trace has four of them. */
 VDI__FN int64_t vdi__cell_steps(double seconds, double warmup) {
     return (int64_t)((seconds + warmup + 5) * VDI_CELL_GRID);
 }
@@ -256,9 +256,9 @@ VDI__FN void vdi__cell_dye(const vdi__cell_trace *u) {
     }
 }
 
-/* About how high one spike rises above rest: its equilibrium, times the peak (rho)^(rho / (1 - rho))
- * of a decay seen through a first-order rise of rho times its time constant. Exact for a linear dye
- * of one stage. */
+/* About how high one spike rises above rest: its equilibrium, times the peak (rho)^(rho / (1 -
+ * rho)) of a decay seen through a first-order rise of rho times its time constant. Exact for a
+ * linear dye of one stage. */
 VDI__FN double vdi__cell_peak(const vdi_cell *c) {
     const double u = pow(c->rest + 1, c->hill) - pow(c->rest, c->hill), g = 1 + c->saturation * u;
     const double rho = VDI__MIN(0.999, (c->rise[0] / g + c->rise[1] + c->rise[2]) / c->tau);

@@ -1,5 +1,5 @@
-/* model/lds/chain.h - the latents of lds and plds: a Gauss-Markov chain, as a prior and as EM learns
- * it
+/* model/lds/chain.h - the latents of lds and plds: a Gauss-Markov chain, as a prior and as EM
+ * learns it
  *
  *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + B u_t + N(0,Q)
  *
@@ -257,7 +257,8 @@ VDI__FN void vdi__chain_sum_trial(const vdi__chain_moments *q, int64_t trial, vd
     vdi__add_products(U, U, steps, u, U, u, U, s->g.xx + d * K + d, K);
 }
 
-/* The variance of each latent over all bins: of its means about theirs, and of itself about them. */
+/* The variance of each latent over all bins: of its means about theirs, and of itself about
+ * them. */
 VDI__FN void vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *s) {
     const int64_t d = s->g.rows, dd = d * d;
     double *mean = s->e, *square = s->variance, count = 0;

@@ -18,8 +18,8 @@
 /* Bins of a pattern are worked on in chunks of this many rows. */
 #define VDI__LDS_CHUNK 64
 
-/* What the M-step sums of the read-out (em.h): y and x = (z, 1, u), K = d + 1 + inputs, with z about
- * its mean over all bins. */
+/* What the M-step sums of the read-out (em.h): y and x = (z, 1, u), K = d + 1 + inputs, with z
+ * about its mean over all bins. */
 typedef struct vdi__lds_sums {
     int64_t K;
     double *centre;       /* (d): that mean */
@@ -48,7 +48,8 @@ typedef struct vdi__lds_observed {
     double *Y, *X;               /* (CHUNK,n), (CHUNK,K): rows of a pattern */
 } vdi__lds_observed;
 
-/* Scratch of the start (start.h): M columns stand for y, `lag` bins for the past, K = (M + inputs) lag
+/* Scratch of the start (start.h): M columns stand for y, `lag` bins for the past, K = (M + inputs)
+ * lag
  * + inputs + 1. */
 typedef struct vdi__lds_start {
     int64_t M, lag, K;
@@ -210,9 +211,10 @@ VDI__FN vdi_status vdi__lds_read(vdi_lds_data *a, const vdi_lds_data_desc *desc,
     const int64_t B = a->trials, T = a->T;
     vdi_status status =
         vdi_tensor_copy(vdi_tensor_3d(a->y, VDI_F64, B, T, a->n), vdi__series_view(desc->y), err);
-    if (status == VDI_OK && a->inputs > 0)
+    if (status == VDI_OK && a->inputs > 0) {
         status = vdi_tensor_copy(vdi_tensor_3d(a->u, VDI_F64, B, T, a->inputs),
                                  vdi__series_view(desc->u), err);
+    }
     for (int64_t r = 0; status == VDI_OK && r < B * T; r++) {
         const int64_t count = vdi__lds_read_values(a, r / T, r % T, seen + r * a->n, err);
         if (count < 0) return VDI_ERR_DATA;
@@ -337,9 +339,10 @@ VDI__FN void vdi__lds_take_posterior(vdi_lds_data *a, bool *ok) {
     a->O = vdi__take_reals(&a->arena, covs, ok);
     a->W = vdi__take_reals(&a->arena, a->shared_w ? d * d : covs, ok);
     if (!a->diagonal_r) a->white = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->n), ok);
-    if (!a->diagonal_r)
+    if (!a->diagonal_r) {
         a->W_pattern =
             vdi__take_reals(&a->arena, vdi_mul_size((size_t)a->pattern.count, d * d), ok);
+    }
     a->h = vdi__take_reals(&a->arena, means, ok);
     a->m = vdi__take_reals(&a->arena, means, ok);
     a->c = vdi__take_reals(&a->arena, means, ok);

@@ -13,9 +13,10 @@
  * - The covariances have a floor (desc.r_floor, q_floor). Clipping the eigenvalues of the free
  *   optimum is the exact optimum under "no eigenvalue below the floor", so a channel that never
  *   varies, or a single trial (whose Q0 would shrink to nothing), neither breaks the step nor its
- *   monotony. By default it is relative, to each channel's and each latent's own variance, and never
- *   above what the model has: a step can always stay where it is, at any scale. (A floor of your own
- *   is kept as it stands; a model below it is lifted, at a cost in likelihood, by the first step.)
+ *   monotony. By default it is relative, to each channel's and each latent's own variance, and
+ *   never above what the model has: a step can always stay where it is, at any scale. (A floor of
+ *   your own is kept as it stands; a model below it is lifted, at a cost in likelihood, by the
+ *   first step.)
  * - Missing values are latent variables: with a full R the missing part of a bin is filled in by
  *   its conditional mean given the observed part and z, and its conditional covariance is added.
  * - A step is a transaction: if anything in it fails, the parameters are as they were.
@@ -37,7 +38,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *dat
 #define VDI_MODEL_LDS_EM_C
 
 /* ---- sums for the read-out ---------------------------------------------------------------------
- * y and x = (z, 1, u), z about its mean. Three ways: nothing is missing; R is diagonal; R is full. */
+ * y and x = (z, 1, u), z about its mean. Three ways: nothing is missing; R is diagonal; R is
+ * full. */
 
 /* The means, as they lie in a->m, become deviations from their mean over all bins. */
 VDI__FN void vdi__lds_centre_latents(vdi_lds_data *a) {
@@ -268,7 +270,7 @@ VDI__FN vdi_status vdi__lds_sum_patterns(const vdi_lds *p, vdi_lds_data *a, vdi_
     return VDI_OK;
 }
 
-/* ---- the M-step of the read-out ---------------------------------------------------------------- */
+/* ---- the M-step of the read-out -------------------------------------------------------------- */
 
 /* By default 1e-6 of the channels' variances, however large they are. */
 VDI__FN vdi__floor vdi__lds_r_floor(const vdi_lds *p, const vdi_lds_data *a) {
@@ -403,8 +405,9 @@ VDI__FN void vdi__lds_update_variances(const vdi_lds *p, const vdi_lds_data *a, 
         one.mean_y = a->sums.g.mean_y + r;
         vdi__residual_covariance(&one, a->sums.theta + r * one.K, &variance);
         double *to = R + (first + r) * (a->n + 1);
-        if (*to != 0 || p->desc.r_floor > 0) /* without noise it stays so */
+        if (*to != 0 || p->desc.r_floor > 0) { /* without noise it stays so */
             *to = VDI__MAX(variance, vdi__lds_variance_floor(p, a, first + r));
+        }
     }
 }
 
@@ -432,7 +435,7 @@ VDI__FN vdi_status vdi__lds_update_readout(const vdi_lds *p, vdi_lds *next, vdi_
     return vdi__apply_floor(n, &floor_r, next->R, s->eigen, err);
 }
 
-/* ---- the step ---------------------------------------------------------------------------------- */
+/* ---- the step -------------------------------------------------------------------------------- */
 
 VDI__FN vdi__chain_moments vdi__lds_chain_moments(const vdi_lds_data *a) {
     vdi__chain_moments q = VDI__ZERO;

@@ -1,9 +1,10 @@
-/* model/lds/exact.h - the posterior of lds where the other routes lose digits or have none: semidefinite
+/* model/lds/exact.h - the posterior of lds where the other routes lose digits or have none:
+ * semidefinite
  * Q, Q0 or R, and numbers many digits apart
  *
- * Nothing public; vdi_lds_smooth and its kin come here by themselves. Forward by root.h, backward by
- * the adjoint recursion, which inverts no covariance. With r and N from all bins after, for the values
- * of a bin, the last first,
+ * Nothing public; vdi_lds_smooth and its kin come here by themselves. Forward by root.h, backward
+ * by the adjoint recursion, which inverts no covariance. With r and N from all bins after, for the
+ * values of a bin, the last first,
  *
  *     r = c v / s + (I - k c')' r,   N = c c' / s + (I - k c')' N (I - k c')
  *
@@ -20,7 +21,7 @@
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_EXACT_C)
 #define VDI_MODEL_LDS_EXACT_C
 
-/* ---- which route ------------------------------------------------------------------------------ */
+/* ---- which route ----------------------------------------------------------------------------- */
 
 /* Below this part of the variance around it, a noise has lost half the digits of a double in a
  * precision. */
@@ -72,7 +73,7 @@ VDI__FN bool vdi__lds_is_thin(const vdi_lds *p, vdi_lds_data *a) {
            vdi__lds_least_pivot(n, p->R, scale, a->exact.root.T) < VDI__LDS_THIN;
 }
 
-/* ---- forward ---------------------------------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 VDI__FN const double *vdi__lds_mask(const vdi_lds_data *a, int64_t lane, int64_t t) {
     return a->lane.mask ? a->lane.mask + (lane * a->T + t) * a->n : NULL;
@@ -86,8 +87,8 @@ VDI__FN vdi_status vdi__lds_determined(const vdi_lds_data *a, int64_t lane, int6
                          (long long)a->lane.trial_at[lane], (long long)t);
 }
 
-/* Bin t of a lane: what is predicted and filtered into kmp, kPp, kmf, kPf, the root of what is predicted
- * into D; ll of its trials. */
+/* Bin t of a lane: what is predicted and filtered into kmp, kPp, kmf, kPf, the root of what is
+ * predicted into D; ll of its trials. */
 VDI__FN vdi_status vdi__lds_root_bin(vdi_lds_data *a, int64_t lane, int64_t t, vdi_error *err) {
     vdi__root *q = &a->exact.root;
     const int64_t d = a->d, dd = d * d, at = lane * a->T + t;
@@ -115,7 +116,7 @@ VDI__FN vdi_status vdi__lds_root_bin(vdi_lds_data *a, int64_t lane, int64_t t, v
     return VDI_OK;
 }
 
-/* ---- backward --------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 /* N of the bins from this one on: the values of the bin, the last first. */
 VDI__FN void vdi__lds_adjoint_covariance(const vdi__root *q, double *N, double *w) {
@@ -192,7 +193,7 @@ VDI__FN vdi_status vdi__lds_exact_back(vdi_lds_data *a, int64_t lane, int64_t t,
     return VDI_OK;
 }
 
-/* ---- all of it -------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 /* m, S and O (if wanted), ll, and the filter's kmp, kPp, kmf, kPf, from yt and c. */
 VDI__FN vdi_status vdi__lds_exact(const vdi_lds *p, vdi_lds_data *a, bool covariances,

@@ -9,11 +9,12 @@
  *         printf("%g %g\n", f.mean[0], f.log_likelihood);
  *     }
  *
- * A step is vdi_lds_predict and vdi_lds_update; between the two, vdi_lds_measurement says what is about to
- * be seen, and vdi_lds_distance how far a candidate is from that, for gating. The state is a root of
- * the covariance (root.h), so that it stays one in any number of steps, and Q, Q0 and R may be
- * semidefinite. The numbers are those of vdi_lds_smooth's filter.
- * Memory: the caller's block; nothing is allocated. The model's parameters are read in each step, Q and
+ * A step is vdi_lds_predict and vdi_lds_update; between the two, vdi_lds_measurement says what is
+ * about to be seen, and vdi_lds_distance how far a candidate is from that, for gating. The state is
+ * a root of the covariance (root.h), so that it stays one in any number of steps, and Q, Q0 and R
+ * may be semidefinite. The numbers are those of vdi_lds_smooth's filter.
+ * Memory: the caller's block; nothing is allocated. The model's parameters are read in each step, Q
+ * and
  * Q0 in vdi_lds_filter_init alone. Threads: one filter per thread; they may share a model.
  */
 #ifndef VDI_MODEL_LDS_FILTER_H
@@ -43,13 +44,13 @@ VDI_API size_t vdi_lds_filter_memsize(const vdi_lds *lds);
 /** Begin before the first bin. `block` has to be aligned for a double. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_filter_init(vdi_lds_filter *f, const vdi_lds *lds,
                                                      void *block, size_t size, vdi_error *err);
-/** On to the next bin: mean and cov are predictions then. u (inputs), NULL: 0; the first bin's acts on y
- * alone. */
+/** On to the next bin: mean and cov are predictions then. u (inputs), NULL: 0; the first bin's acts
+ * on y alone. */
 VDI_API void vdi_lds_predict(vdi_lds_filter *f, const double *u);
 /** After vdi_lds_predict: mean (n) and covariance (n,n) of the y to come; NULL: not wanted. */
 VDI_API void vdi_lds_measurement(vdi_lds_filter *f, const double *u, double *y_mean, double *y_cov);
-/** After vdi_lds_predict: *distance = (y - E y)' Cov(y)^{-1} (y - E y) over the values of y (n) that are
- * not NaN; chi-squared with so many degrees of freedom if the model is right. */
+/** After vdi_lds_predict: *distance = (y - E y)' Cov(y)^{-1} (y - E y) over the values of y (n)
+ * that are not NaN; chi-squared with so many degrees of freedom if the model is right. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_distance(vdi_lds_filter *f, const double *y,
                                                   const double *u, double *distance,
                                                   vdi_error *err);

@@ -254,8 +254,8 @@ VDI__FN vdi_status vdi__lds_check_variances(const vdi_lds *lds, vdi_error *err) 
     return VDI_OK;
 }
 
-/* Is that a covariance? Its pivots, without a square root: where one is 0, what is left of its column
- * is 0 too, but for rounding. `work` holds n n. */
+/* Is that a covariance? Its pivots, without a square root: where one is 0, what is left of its
+ * column is 0 too, but for rounding. `work` holds n n. */
 VDI__FN vdi_status vdi__lds_check_covariance(const char *name, int64_t n, const double *V,
                                              double *work, vdi_error *err) {
     const vdi_status status = vdi__covariance_symmetric(name, n, V, err);

@@ -120,7 +120,7 @@ VDI__FN vdi_status vdi__covariance_factor(const char *name, int64_t n, const dou
     return VDI_OK;
 }
 
-/* ---- roots ------------------------------------------------------------------------------------ */
+/* ---- roots ----------------------------------------------------------------------------------- */
 
 /* X (rows,cols), cols >= rows, becomes a lower triangle L (rows,rows) with L L' = X X'. */
 VDI__FN void vdi__lower_root(int64_t rows, int64_t cols, double *X, double *L) {
@@ -149,9 +149,9 @@ VDI__FN void vdi__lower_root(int64_t rows, int64_t cols, double *X, double *L) {
     }
 }
 
-/* A semidefinite V (n,n) in units of its own deviations: V = D W diag(w) W' D, with the w that are 0
- * but for rounding made so. `work` holds VDI__ROOT_WORK(n): W (n,n), w (n) and D (n) stand in it as
- * below. */
+/* A semidefinite V (n,n) in units of its own deviations: V = D W diag(w) W' D, with the w that are
+ * 0 but for rounding made so. `work` holds VDI__ROOT_WORK(n): W (n,n), w (n) and D (n) stand in it
+ * as below. */
 #define VDI__ROOT_WORK(n) (3 * (n) * (n) + 2 * (n))
 VDI__FN vdi_status vdi__semidefinite(const char *name, int64_t n, const double *V, double *work,
                                      vdi_error *err) {

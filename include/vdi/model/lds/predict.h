@@ -1,5 +1,5 @@
-/* model/lds/predict.h - what a linear dynamical system says of the observations: in place of the noisy or
- * missing ones, and how far each is from what was to be expected
+/* model/lds/predict.h - what a linear dynamical system says of the observations: in place of the
+ * noisy or missing ones, and how far each is from what was to be expected
  *
  * Do this:
  *     vdi_lds_fitted(lds, data, y_mean, y_var, &err);         (trials,T,n) each
@@ -12,13 +12,14 @@
 #include "filter.h"
 #include "smooth.h"
 
-/** Mean and variance (trials,T,n) of an observation of each bin given all of y; either may be NULL. The
- * variance has R in it: it is that of a value measured anew. 0 behind a trial's length. */
+/** Mean and variance (trials,T,n) of an observation of each bin given all of y; either may be NULL.
+ * The variance has R in it: it is that of a value measured anew. 0 behind a trial's length. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_fitted(const vdi_lds *lds, vdi_lds_data *data,
                                                 double *y_mean, double *y_var, vdi_error *err);
-/** Standardised innovations e (trials,T,n) = L^{-1} (y_t - E[y_t | the bins before]), L L' its covariance
- * over the channels seen: independent standard normals if the model is right. NaN where a value is
- * missing, 0 behind a trial's length. (With a full, singular R they are turned by its eigenvectors.) */
+/** Standardised innovations e (trials,T,n) = L^{-1} (y_t - E[y_t | the bins before]), L L' its
+ * covariance over the channels seen: independent standard normals if the model is right. NaN where
+ * a value is missing, 0 behind a trial's length. (With a full, singular R they are turned by its
+ * eigenvectors.) */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_innovations(const vdi_lds *lds, vdi_lds_data *data,
                                                      double *e, vdi_error *err);
 

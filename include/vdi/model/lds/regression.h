@@ -5,10 +5,10 @@
  *     V     = (yy - theta yx' - yx theta' + theta xx theta') / count
  *
  * Nothing public. Some columns of theta may stay as they are: they move to the left-hand side. The
- * sums may be about the means of x and y, which are then given beside them: where the means are large
- * (latents at 1e8 that move by 1), sums about 0 hold no digit of what moves. Without a constant term
- * the means are one more pair (x, y), count times over; a reflection that puts x on the first axis
- * keeps its square, which may be 1e16 times the rest, in one element.
+ * sums may be about the means of x and y, which are then given beside them: where the means are
+ * large (latents at 1e8 that move by 1), sums about 0 hold no digit of what moves. Without a
+ * constant term the means are one more pair (x, y), count times over; a reflection that puts x on
+ * the first axis keeps its square, which may be 1e16 times the rest, in one element.
  */
 #ifndef VDI_MODEL_LDS_REGRESSION_H
 #define VDI_MODEL_LDS_REGRESSION_H
@@ -193,7 +193,7 @@ VDI__FN void vdi__residual_covariance(const vdi__regression *g, const double *th
     vdi__symmetrise(n, V);
 }
 
-/* ---- floors ----------------------------------------------------------------------------------- */
+/* ---- floors ---------------------------------------------------------------------------------- */
 
 /* No eigenvalue of S^{-1/2} V S^{-1/2} is below `least`, S = diag(scale). */
 typedef struct vdi__floor {
@@ -221,7 +221,8 @@ VDI__FN bool vdi__floor_holds(int64_t n, const vdi__floor *f, const double *V, d
     return vdi_cholesky(VDI_F64, (size_t)n, work, (size_t)n, NULL) == VDI_OK;
 }
 
-/* Where the covariance now has no variance at all, what a step finds is rounding: V keeps the zeros. */
+/* Where the covariance now has no variance at all, what a step finds is rounding: V keeps the
+ * zeros. */
 VDI__FN void vdi__keep_zeros(int64_t n, const double *now, double *V) {
     for (int64_t i = 0; i < n * n; i++)
         if (now[i / n * (n + 1)] == 0 || now[i % n * (n + 1)] == 0) V[i] = 0;

@@ -1,14 +1,16 @@
 /* model/lds/root.h - the Kalman filter of lds with the root of the covariance in place of it
  *
- * Nothing public. P = S S' throughout, so that Q, Q0 and R may be semidefinite (a known start, a sum
- * without noise, the companion form of an autoregression), and numbers many digits apart lose none:
+ * Nothing public. P = S S' throughout, so that Q, Q0 and R may be semidefinite (a known start, a
+ * sum without noise, the companion form of an autoregression), and numbers many digits apart lose
+ * none:
  *
  *     ahead:   S = lower triangle of (A S, Q^{1/2})                    by reflections
- *     scalar y = c'z + N(0,r):  f = S'c,  s = f'f + r,  k = S f / s,   S -= S f f' / (s + sqrt(r s))
+ *     scalar y = c'z + N(0,r):  f = S'c,  s = f'f + r,  k = S f / s,
+ *     S -= S f f' / (s + sqrt(r s))
  *
- * The values of a bin are taken one after another, as they are where R is diagonal, else after a change
- * of coordinates T in which their noise is independent: T = L^{-1} if R has a Cholesky factor L, else
- * the eigenvectors of its correlations.
+ * The values of a bin are taken one after another, as they are where R is diagonal, else after a
+ * change of coordinates T in which their noise is independent: T = L^{-1} if R has a Cholesky
+ * factor L, else the eigenvectors of its correlations.
  * Source: Potter 1963 (Bierman 1977, V.2); Koopman and Durbin 2000 for scalars in turn.
  */
 #ifndef VDI_MODEL_LDS_ROOT_H
@@ -71,7 +73,7 @@ VDI__FN size_t vdi__root_layout(vdi__root *q, int64_t d, int64_t n, bool diagona
     return at + N * sizeof(int64_t);
 }
 
-/* ---- the read-out ----------------------------------------------------------------------------- */
+/* ---- the read-out ---------------------------------------------------------------------------- */
 
 /* T and r of the channels seen, for a full R. */
 VDI__FN vdi_status vdi__root_rotate(vdi__root *q, vdi_error *err) {
@@ -100,8 +102,8 @@ VDI__FN vdi_status vdi__root_rotate(vdi__root *q, vdi_error *err) {
     return VDI_OK;
 }
 
-/* The read-out of the channels where `mask` (n) is not 0; NULL: of all. Nothing is done for those of
- * the bin before. */
+/* The read-out of the channels where `mask` (n) is not 0; NULL: of all. Nothing is done for those
+ * of the bin before. */
 VDI__FN vdi_status vdi__root_see(vdi__root *q, const double *mask, vdi_error *err) {
     const int64_t n = q->n, d = q->d;
     int64_t m = 0;
@@ -141,7 +143,7 @@ VDI__FN void vdi__root_values(vdi__root *q, const double *x) {
     if (!q->diagonal && m > 0) vdi_gemv(VDI_F64, 0, m, m, q->T, m, to, q->y);
 }
 
-/* ---- the recursion ---------------------------------------------------------------------------- */
+/* ---- the recursion --------------------------------------------------------------------------- */
 
 /* The parameters; q's scratch is laid out. */
 VDI__FN vdi_status vdi__root_begin(vdi__root *q, const vdi_lds *p, vdi_error *err) {
@@ -183,8 +185,9 @@ VDI__FN bool vdi__root_gains(vdi__root *q, int64_t *which) {
     const int64_t d = q->d;
     const size_t D = (size_t)d;
     q->log_s = 0;
-    for (int64_t k = 0; k < d; k++) /* variances, as a yardstick */
+    for (int64_t k = 0; k < d; k++) { /* variances, as a yardstick */
         q->work[k] = vdi_dot(VDI_F64, D, q->S + k * d, q->S + k * d);
+    }
     for (int64_t i = 0; i < q->m; i++) {
         const double *c = q->c + i * d;
         double *f = q->f, *k = q->gain + i * d, scale = q->r[i];

@@ -14,8 +14,8 @@
 #include "smooth.h"
 
 /** z (S,trials,T,d): joint samples from the posterior of the latents, 0 behind a trial's length
- * (simulation smoother: z = mean + L^{-T} eps). Trial i of sample s draws from stream s * trials + i
- * of `seed`. */
+ * (simulation smoother: z = mean + L^{-T} eps). Trial i of sample s draws from stream s * trials +
+ * i of `seed`. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data,
                                                 int64_t samples, uint64_t seed, double *z,
                                                 vdi_error *err);
@@ -49,10 +49,10 @@ VDI__FN vdi_status vdi__lds_noise_factor(const vdi_lds *p, double *Lr, double *w
     return VDI_OK;
 }
 
-/* ---- from the posterior ------------------------------------------------------------------------ */
+/* ---- from the posterior ---------------------------------------------------------------------- */
 
-/* Draw a trial's latents from the model into `z` (T,d), and into yt what the channels that were seen
- * show of them. */
+/* Draw a trial's latents from the model into `z` (T,d), and into yt what the channels that were
+ * seen show of them. */
 VDI__FN void vdi__lds_draw_trial(const vdi_lds *p, vdi_lds_data *a, vdi__chain_path *path,
                                  const double *Lr, int64_t i, vdi_rng *rng, double *z) {
     const vdi__chain chain = vdi__lds_chain(p);
@@ -71,8 +71,8 @@ VDI__FN void vdi__lds_draw_trial(const vdi_lds *p, vdi_lds_data *a, vdi__chain_p
     }
 }
 
-/* Samples without a precision: z drawn from the model with the y that it shows, moved by what the two
- * ys make of z (Durbin and Koopman 2002). */
+/* Samples without a precision: z drawn from the model with the y that it shows, moved by what the
+ * two ys make of z (Durbin and Koopman 2002). */
 VDI__FN vdi_status vdi__lds_exact_sample(const vdi_lds *p, vdi_lds_data *a, int64_t samples,
                                          uint64_t seed, double *z, vdi_error *err) {
     const int64_t T = a->T, d = a->d, n = a->n;
@@ -125,7 +125,7 @@ VDI__DEF vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data, int64
     return VDI_OK;
 }
 
-/* ---- ahead ------------------------------------------------------------------------------------- */
+/* ---- ahead ----------------------------------------------------------------------------------- */
 
 /* V (n,n) = C P C' + R */
 VDI__FN void vdi__lds_emit_covariance(const vdi_lds *p, const double *P, double *CP, double *V) {
@@ -178,7 +178,7 @@ VDI__DEF vdi_status vdi_lds_forecast(const vdi_lds *lds, vdi_lds_data *data, int
     return VDI_OK;
 }
 
-/* ---- from the model ---------------------------------------------------------------------------- */
+/* ---- from the model -------------------------------------------------------------------------- */
 
 VDI__DEF size_t vdi_lds_simulate_work(const vdi_lds *lds) {
     const size_t d = (size_t)lds->desc.d, n = (size_t)lds->desc.n;

@@ -8,9 +8,10 @@
  *
  * Two routes lead to the moments and are tested against each other: the block-tridiagonal solver
  * (default) and the Kalman filter with RTS smoother. A third, by roots of covariances, is taken by
- * itself where Q, Q0 or R is semidefinite or so thin beside what it is added to that the others would
- * lose half their digits (exact.h): a known start, an autoregression, sums without noise. Trials that share covariances (lanes.h) share
- * one sequence; all lanes go through the same batched kernels.
+ * itself where Q, Q0 or R is semidefinite or so thin beside what it is added to that the others
+ * would lose half their digits (exact.h): a known start, an autoregression, sums without noise.
+ * Trials that share covariances (lanes.h) share one sequence; all lanes go through the same batched
+ * kernels.
  * Memory: none is allocated. Source of the formulas: docs/guide/lds.md.
  */
 #ifndef VDI_MODEL_LDS_SMOOTH_H
@@ -143,8 +144,8 @@ VDI__FN void vdi__lds_gather(const vdi_lds_data *a, int64_t rows, int64_t m, con
     }
 }
 
-/* The factor of a pattern, and its whitened read-out CR (m,d) = L^{-1} C_o, so that W is a square and
- * h a product of whitened things. */
+/* The factor of a pattern, and its whitened read-out CR (m,d) = L^{-1} C_o, so that W is a square
+ * and h a product of whitened things. */
 VDI__FN vdi_status vdi__lds_pattern_readout(const vdi_lds *p, vdi_lds_data *a, int64_t q,
                                             int64_t *m, vdi_error *err) {
     const size_t d = (size_t)a->d;
@@ -247,8 +248,9 @@ VDI__FN vdi_status vdi__lds_observe(const vdi_lds *p, vdi_lds_data *a, vdi_error
  *
  *     log p(y) = log p(y, z) + T d / 2 log 2 pi - 1/2 log|J|,
  *
- * a sum of squares of residuals, each of the size of its noise. (Sums of y'R^{-1}y and of h'J^{-1}h,
- * whose difference it is too, grow with the square of whatever level the data stand at.) */
+ * a sum of squares of residuals, each of the size of its noise. (Sums of y'R^{-1}y and of
+ * h'J^{-1}h, whose difference it is too, grow with the square of whatever level the data stand
+ * at.) */
 
 /* -1/2 |L^{-1} (y - C z - D u - b)|^2 of a trial for a diagonal R. */
 VDI__FN void vdi__lds_diagonal_squares(vdi_lds_data *a, int64_t trial) {
@@ -317,8 +319,8 @@ VDI__FN void vdi__lds_chain_squares(const vdi_lds *p, vdi_lds_data *a,
     a->ll[trial] -= 0.5 * vdi_dot(VDI_F64, (size_t)(length * d), e, e);
 }
 
-/* ll of every trial, from what vdi__lds_observe left there, the means and the determinants: `logdet`
- * (lanes) is log|J| + log|Q0| + (T-1) log|Q|. */
+/* ll of every trial, from what vdi__lds_observe left there, the means and the determinants:
+ * `logdet` (lanes) is log|J| + log|Q0| + (T-1) log|Q|. */
 VDI__FN vdi_status vdi__lds_score(const vdi_lds *p, vdi_lds_data *a, const vdi__chain_prior *prior,
                                   const double *logdet, vdi_error *err) {
     vdi_status status = VDI_OK;
@@ -337,7 +339,7 @@ VDI__FN vdi_status vdi__lds_score(const vdi_lds *p, vdi_lds_data *a, const vdi__
     return VDI_OK;
 }
 
-/* ---- the block-tridiagonal route --------------------------------------------------------------- */
+/* ---- the block-tridiagonal route ------------------------------------------------------------- */
 
 /* Precision of every lane: the prior's blocks and W. */
 VDI__FN void vdi__lds_precision(vdi_lds_data *a, const vdi__chain_prior *prior) {
@@ -410,7 +412,7 @@ VDI__FN void vdi__lds_unslot(const vdi_lds_data *a, double *slots, double *out) 
         memcpy(out + i * a->T * a->d, vdi__lds_slot(a, slots, i), bytes);
 }
 
-/* ---- the Kalman route -------------------------------------------------------------------------- */
+/* ---- the Kalman route ------------------------------------------------------------------------ */
 
 /* What was observed into the filter's arrays, by slots. */
 VDI__FN void vdi__lds_filter_inputs(vdi_lds_data *a) {
@@ -457,7 +459,7 @@ VDI__FN vdi_status vdi__lds_kalman_posterior(const vdi_lds *p, vdi_lds_data *a, 
     return status < 0 ? status : vdi__lds_score(p, a, &prior, a->logdet, err);
 }
 
-/* ---- API --------------------------------------------------------------------------------------- */
+/* ---- API ------------------------------------------------------------------------------------- */
 
 VDI__DEF vdi_status vdi_lds_smooth(const vdi_lds *lds, vdi_lds_data *data,
                                    const vdi_lds_moments *out, vdi_error *err) {

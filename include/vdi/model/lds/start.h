@@ -4,10 +4,11 @@
  *     vdi_lds_init(lds, data, 1, &err);                  seed 1
  *     vdi_lds_em_step(lds, data, &log_likelihood, &err);
  *
- * What the bins before say of y_t passes through the state: y_t is regressed on (y_{t-1}, u_{t-1}, ...,
- * u_t), and the principal components of the part that comes from the past, in units of what it leaves,
- * are an estimate of z_t. A, B and C, D, b are then regressions on it. Principal components of y alone
- * would take a large input, or a channel of much noise, for a latent, and EM rarely gets out of that.
+ * What the bins before say of y_t passes through the state: y_t is regressed on (y_{t-1}, u_{t-1},
+ * ..., u_t), and the principal components of the part that comes from the past, in units of what it
+ * leaves, are an estimate of z_t. A, B and C, D, b are then regressions on it. Principal components
+ * of y alone would take a large input, or a channel of much noise, for a latent, and EM rarely gets
+ * out of that.
  * Memory: none is allocated.
  * Source: the state of N4SID (Van Overschee and De Moor 1994) with a horizon of one bin.
  */
@@ -27,7 +28,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, 
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_START_C)
 #define VDI_MODEL_LDS_START_C
 
-/* ---- regressions ------------------------------------------------------------------------------ */
+/* ---- regressions ----------------------------------------------------------------------------- */
 
 /* theta (rows,K) in place of yx: yx xx^{-1}, with a ridge of 1e-6 so that columns that say the same
  * share it. xx is its factor then. */
@@ -89,8 +90,8 @@ VDI__FN vdi_status vdi__lds_start_regress_past(vdi_lds_data *a, const double *f,
     return status;
 }
 
-/* f becomes what its past alone says of it, in units of what that leaves and about its mean; 0 where
- * there is no past. From the end on: a row is needed until those after it are done. */
+/* f becomes what its past alone says of it, in units of what that leaves and about its mean; 0
+ * where there is no past. From the end on: a row is needed until those after it are done. */
 VDI__FN void vdi__lds_start_predict(vdi_lds_data *a, double *f) {
     vdi__lds_start *s = &a->start;
     const int64_t M = s->M, K = s->K, past = (M + a->inputs) * s->lag;
@@ -118,10 +119,10 @@ VDI__FN void vdi__lds_start_predict(vdi_lds_data *a, double *f) {
     }
 }
 
-/* ---- the state -------------------------------------------------------------------------------- */
+/* ---- the state ------------------------------------------------------------------------------- */
 
-/* Scores (trials,T,d) to unit variance over `count` bins. More latents than there are directions get
- * noise: EM would leave one that reaches no channel where it is. */
+/* Scores (trials,T,d) to unit variance over `count` bins. More latents than there are directions
+ * get noise: EM would leave one that reaches no channel where it is. */
 VDI__FN void vdi__lds_start_scale(const vdi_lds_data *a, double count, uint64_t seed,
                                   double *score) {
     const int64_t rows = a->trials * a->T, d = a->d;
@@ -138,8 +139,8 @@ VDI__FN void vdi__lds_start_scale(const vdi_lds_data *a, double count, uint64_t 
     }
 }
 
-/* The scores that stand for the state, where they lie. From the past if there are enough bins for the
- * regression, else the principal components of y. */
+/* The scores that stand for the state, where they lie. From the past if there are enough bins for
+ * the regression, else the principal components of y. */
 VDI__FN vdi_status vdi__lds_start_state(vdi_lds_data *a, uint64_t seed, double **score,
                                         vdi_error *err) {
     vdi__lds_start *s = &a->start;
@@ -171,7 +172,7 @@ VDI__FN vdi_status vdi__lds_start_state(vdi_lds_data *a, uint64_t seed, double *
     return VDI_OK;
 }
 
-/* ---- the parameters --------------------------------------------------------------------------- */
+/* ---- the parameters -------------------------------------------------------------------------- */
 
 /* Row x = (z_{t-step}, u_t, 1) of bin t. */
 VDI__FN void vdi__lds_start_row(const vdi_lds_data *a, const double *score, int64_t bin,
@@ -182,8 +183,8 @@ VDI__FN void vdi__lds_start_row(const vdi_lds_data *a, const double *score, int6
     x[d + U] = 1;
 }
 
-/* The regression of y (trials,T,n) on those rows: theta (n,d+U+1), and `rest` (n), the variances that
- * it leaves; the bins of the start's lag are left out. */
+/* The regression of y (trials,T,n) on those rows: theta (n,d+U+1), and `rest` (n), the variances
+ * that it leaves; the bins of the start's lag are left out. */
 VDI__FN vdi_status vdi__lds_start_regress(vdi_lds_data *a, const double *score, const double *y,
                                           int64_t n, int64_t step, vdi_error *err) {
     vdi__lds_start *s = &a->start;
@@ -214,7 +215,8 @@ VDI__FN vdi_status vdi__lds_start_regress(vdi_lds_data *a, const double *score, 
     return status;
 }
 
-/* C, D, b, R: y on (z, u, 1). The scores are only near z, so that what is left is too much for R. */
+/* C, D, b, R: y on (z, u, 1). The scores are only near z, so that what is left is too much for
+ * R. */
 VDI__FN vdi_status vdi__lds_start_readout(vdi_lds *next, vdi_lds_data *a, const double *score,
                                           vdi_error *err) {
     const int64_t d = a->d, n = a->n, U = a->inputs, K = d + U + 1;

@@ -8,11 +8,11 @@
  *     ties.A.high = 0.99;
  *     desc.ties = &ties;                                 before vdi_lds_create; has to last
  *
- * With W the inverse of the noise's covariance, EM's step minimises tr W (theta S_xx theta' - 2 S_yx
- * theta') over what is sought: a quadratic in one number per group, whose normal equations couple the
- * rows. Bounds are kept by descending one group at a time from where the parameters are. The noise's
- * covariance follows, given that (conditional maximisation, Meng and Rubin 1993), so that the likelihood
- * never falls.
+ * With W the inverse of the noise's covariance, EM's step minimises tr W (theta S_xx theta' - 2
+ * S_yx theta') over what is sought: a quadratic in one number per group, whose normal equations
+ * couple the rows. Bounds are kept by descending one group at a time from where the parameters are.
+ * The noise's covariance follows, given that (conditional maximisation, Meng and Rubin 1993), so
+ * that the likelihood never falls.
  */
 #ifndef VDI_MODEL_LDS_TIES_H
 #define VDI_MODEL_LDS_TIES_H
@@ -63,7 +63,8 @@ VDI__FN int64_t vdi__ties_number(vdi__ties *t, const vdi_lds_tie *of, int64_t at
     return t->count++;
 }
 
-/* The groups of (left, right), `d` and K - d columns wide. NULL: memory is out, or there are no ties. */
+/* The groups of (left, right), `d` and K - d columns wide. NULL: memory is out, or there are no
+ * ties. */
 VDI__FN vdi__ties *vdi__ties_of(const vdi_lds_tie *left, const vdi_lds_tie *right, int64_t rows,
                                 int64_t d, int64_t K, vdi_arena *arena, bool *ok) {
     const size_t all = vdi_mul_size((size_t)rows, (size_t)K), r = (size_t)rows;
@@ -115,7 +116,8 @@ VDI__FN vdi_status vdi__ties_weigh(vdi__ties *t, const char *name, bool diagonal
     return VDI_OK;
 }
 
-/* Rows `first` to `last` of the normal equations, for a regression whose sums are of these rows; about
+/* Rows `first` to `last` of the normal equations, for a regression whose sums are of these rows;
+ * about
  * 0 if no constant takes the means up. */
 VDI__FN void vdi__ties_add(vdi__ties *t, const vdi__regression *g, int64_t first, int64_t last,
                            const double *theta) {

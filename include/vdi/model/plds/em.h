@@ -8,8 +8,8 @@
  *     vdi_plds_elbo(plds, counts, NULL, &elbo, &err);
  *
  * A step is: a few natural-gradient steps of the posterior, from where the last step left it; then
- * A, Q, x0, Q0 in closed form (lds/chain.h), and C, b neuron by neuron with a few Newton steps on the
- * expected log likelihood less ridge/2 |C|^2. A neuron's step is taken if neither that nor the
+ * A, Q, x0, Q0 in closed form (lds/chain.h), and C, b neuron by neuron with a few Newton steps on
+ * the expected log likelihood less ridge/2 |C|^2. A neuron's step is taken if neither that nor the
  * expected log likelihood alone falls, so neither the bound nor the penalised bound, ELBO - ridge/2
  * sum |C|^2, ever falls (beyond rounding). So the ridge keeps C from running away where there are
  * few spikes; it does not shrink a C that is there. (As a prior it would mean little: larger
@@ -199,7 +199,7 @@ VDI__FN void vdi__plds_transpose(vdi_plds_data *a) {
     }
 }
 
-/* ---- the step ---------------------------------------------------------------------------------- */
+/* ---- the step -------------------------------------------------------------------------------- */
 
 /* The stored posterior as the M-step of the latents sees it: each trial a lane of its own. */
 VDI__FN vdi__chain_moments vdi__plds_chain_moments(const vdi_plds_data *a) {

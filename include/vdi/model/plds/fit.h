@@ -203,7 +203,7 @@ VDI__FN void vdi__plds_evaluate(const vdi__plds_fit *f, int64_t i, const vdi__pl
     q->elbo[0] = vdi__plds_bound(f, i, q, sum);
 }
 
-/* ---- a Gaussian from what the counts say ------------------------------------------------------- */
+/* ---- a Gaussian from what the counts say ----------------------------------------------------- */
 
 VDI__FN vdi_status vdi__plds_bt_init(vdi__plds_fit *f, vdi_error *err) {
     vdi_blocktri_desc bd = VDI__ZERO;
@@ -282,7 +282,7 @@ VDI__FN void vdi__plds_keep(const vdi__plds_fit *f, int64_t i, const vdi__plds_q
     b.elbo[0] = a.elbo[0];
 }
 
-/* ---- the mode ------------------------------------------------------------------------------------
+/* ---- the mode -----------------------------------------------------------------------------------
  * Newton's method with halved steps: concave, so it arrives from anywhere. */
 
 typedef struct vdi__plds_climb {
@@ -389,8 +389,9 @@ VDI__FN vdi_status vdi__plds_mode(vdi__plds_fit *f, int iterations, double toler
     return VDI_OK;
 }
 
-/* ---- the best Gaussian ---------------------------------------------------------------------------
- * Natural-gradient steps from `now`, whose moments, site and bound under these parameters are given:
+/* ---- the best Gaussian --------------------------------------------------------------------------
+ * Natural-gradient steps from `now`, whose moments, site and bound under these parameters are
+ * given:
  *     (D, E, k) <- (1-r) (D, E, k) + r (prior + site, prior, h + C'(y - rate) + site m)
  * A trial that would fall stays, and tries a shorter r. Whole steps may swing about the top with a
  * factor near -1 (they do on sparse counts); after the first few, whole and half ones take turns,

@@ -280,8 +280,8 @@ VDI__FN void vdi__plds_window_shift(vdi__plds_fit *f, int64_t drop, int64_t keep
     f->T = T;
 }
 
-/* Bin t comes in as the last block of trial i: what is known before it, the old sites with their own
- * information, which k of a Gaussian at `now.m` gives if the new bin's is 0. */
+/* Bin t comes in as the last block of trial i: what is known before it, the old sites with their
+ * own information, which k of a Gaussian at `now.m` gives if the new bin's is 0. */
 VDI__FN void vdi__plds_window_open(const vdi_plds_data *a, vdi__plds_window *w, int64_t i,
                                    int64_t t) {
     vdi__plds_fit *f = &w->f;

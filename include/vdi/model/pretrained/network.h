@@ -1,19 +1,21 @@
 /* model/pretrained/network.h - the pretrained network: its parameters, and what it says on a tape
  *
  * At 30 Hz, C channels: h = a(S * x) with a stem S of stride 2; g = a(D * h_4) at 7.5 Hz, where h_4
- * is four steps of h side by side, then g <- g + a(K_l * g) with five taps dilated by 2^l, and h <- h
- * + U g, four steps from each; then h <- h + a(W_l * h) with dilated taps; a head of three taps gives
- * for each step the numbers of two samples at 60 Hz: softplus is the expected spikes, the trace
- * without noise, softplus is the spread. a(z) = leaky(z (1 + g) + d), where g and d, one pair for each
- * channel and layer, come from the statistics of the trace.
+ * is four steps of h side by side, then g <- g + a(K_l * g) with five taps dilated by 2^l, and h <-
+ * h
+ * + U g, four steps from each; then h <- h + a(W_l * h) with dilated taps; a head of three taps
+ * gives for each step the numbers of two samples at 60 Hz: softplus is the expected spikes, the
+ * trace without noise, softplus is the spread. a(z) = leaky(z (1 + g) + d), where g and d, one pair
+ * for each channel and layer, come from the statistics of the trace.
  */
 #ifndef VDI_MODEL_PRETRAINED_NETWORK_H
 #define VDI_MODEL_PRETRAINED_NETWORK_H
 #include "prepare.h"
 
-/** Its parameters in order, for each member m: m.stats.mean and m.stats.sd (frozen), m.stem.weight, the
- * layers' weights, m.down.weight, the context's weights, m.up.weight, m.film.0 and m.film.1 weight and
- * bias, m.head.weight, m.head.bias. Returns how many; writes those that fit into `list`. */
+/** Its parameters in order, for each member m: m.stats.mean and m.stats.sd (frozen), m.stem.weight,
+ * the layers' weights, m.down.weight, the context's weights, m.up.weight, m.film.0 and m.film.1
+ * weight and bias, m.head.weight, m.head.bias. Returns how many; writes those that fit into
+ * `list`. */
 VDI_API int64_t vdi_pretrained_declare(const vdi_pretrained_desc *d, vdi_param_desc *list,
                                        int64_t capacity);
 /** What the network says of a batch; each (B,N). */
@@ -22,8 +24,8 @@ typedef struct vdi_pretrained_vars {
     vdi_var spread; /**< a of the variance M + a M^2 of a count */
     vdi_var clean;  /**< the prepared trace without noise */
 } vdi_pretrained_vars;
-/** The network on a tape: x (B,N) prepared traces, N even, stats (B,VDI_PRETRAINED_STATS). Where N is
- * no multiple of 8, zeros are put behind x. */
+/** The network on a tape: x (B,N) prepared traces, N even, stats (B,VDI_PRETRAINED_STATS). Where N
+ * is no multiple of 8, zeros are put behind x. */
 VDI_API vdi_pretrained_vars vdi_pretrained_apply(vdi_tape *t, const vdi_pretrained_desc *d,
                                                  const vdi_param *first, vdi_var x, vdi_var stats);
 
@@ -129,11 +131,12 @@ VDI__FN void vdi__pretrained_append(vdi__pretrained_list *l, const char *part, i
     if (l->count < l->capacity) {
         vdi_param_desc *to = &l->item[l->count];
         *to = p;
-        if (index < 0)
+        if (index < 0) {
             (void)vdi_text_format(to->name, sizeof to->name, "%d.%s", l->member, part);
-        else
+        } else {
             (void)vdi_text_format(to->name, sizeof to->name, "%d.%s.%d.weight", l->member, part,
                                   index);
+        }
     }
     l->count++;
 }
@@ -457,9 +460,10 @@ VDI__DEF vdi_status vdi_pretrained_create_random(const vdi_pretrained_desc *desc
     vdi_status status = vdi_pretrained_desc_check(desc, err);
     if (status < 0) return status;
     vdi_pretrained *net = (vdi_pretrained *)vdi_alloc(a, sizeof *net);
-    if (!net)
+    if (!net) {
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_pretrained_create",
                              "no memory for a network");
+    }
     memset(net, 0, sizeof *net);
     net->allocator = vdi_allocator_defaults(a);
     net->desc = vdi__pretrained_filled(desc);

@@ -1,15 +1,16 @@
 /* model/pretrained/prepare.h - any trace in the one form that the pretrained network reads
  *
- *   measured   frames that are finite, minus their mean (in double: a constant of any size comes off).
- *              Noise from the differences of those that stand the usual distance apart, so that every
- *              other frame missing changes nothing: 1.4826 median |difference| / sqrt 2
- *   wild       at 15 Hz and above, one frame more than 8 noise from the mean of its neighbours, which
- *              agree to 3 noise, is put between them
+ *   measured   frames that are finite, minus their mean (in double: a constant of any size comes
+ *              off).
+ *              Noise from the differences of those that stand the usual distance apart, so that
+ *              every other frame missing changes nothing: 1.4826 median |difference| / sqrt 2
+ *   wild       at 15 Hz and above, one frame more than 8 noise from the mean of its neighbours,
+ *              which agree to 3 noise, is put between them
  *   segments   between gaps of more than a second; shorter gaps are bridged by lines
  *   fast       above 63 Hz the trace is averaged over samples of 1/60 s first: what follows is then
  *              the same for any such rate
- *   baseline   medians of blocks of 0.5 s, their 20th percentile within 15 s on either side, a moving
- *              average of five blocks, straight lines between the middles
+ *   baseline   medians of blocks of 0.5 s, their 20th percentile within 15 s on either side, a
+ *              moving average of five blocks, straight lines between the middles
  *   scale      the standard deviation of what is left
  *   statistics see vdi__trace_stats
  */
@@ -204,8 +205,8 @@ VDI__FN double vdi__stats_lag(const vdi_prepared *p, const float *v, int64_t lag
     return sum / pairs;
 }
 
-/* Differences over a lag: cube root of their third moment over the cube of their standard deviation,
- * and the log of that. */
+/* Differences over a lag: cube root of their third moment over the cube of their standard
+ * deviation, and the log of that. */
 VDI__FN void vdi__stats_jump(const vdi_prepared *p, const float *v, int64_t lag, float *out) {
     double m1 = 0, m2 = 0, m3 = 0, pairs = 0;
     for (int64_t k = 0; k < p->segments; k++) {
@@ -228,8 +229,8 @@ VDI__FN void vdi__stats_jump(const vdi_prepared *p, const float *v, int64_t lag,
 
 enum { VDI__PRE_AROUND = 12 };
 
-/* The mean shape around rises, each weighted by the cube of its height in 0.1 s, so that the steepest
- * ones decide: log of the mean rise, and the values around it relative to the rise. */
+/* The mean shape around rises, each weighted by the cube of its height in 0.1 s, so that the
+ * steepest ones decide: log of the mean rise, and the values around it relative to the rise. */
 VDI__FN void vdi__stats_shape(const vdi_prepared *p, const float *v, float *out) {
     static const int around[VDI__PRE_AROUND] = {-12, -6, -2, -1, 0, 1, 2, 4, 8, 16, 32, 64};
     double weight = 0, rise = 0, shape[VDI__PRE_AROUND] = {0};
@@ -269,7 +270,8 @@ VDI__FN double vdi__stats_top(int64_t n, const float *x) {
 
 /* The statistics, in this order: log of the frame rate, of the noise over the scale, of the length;
  * autocorrelations at 2, 4 ... 512 samples; skewness; asymmetry and size of differences over 4, 16,
- * 64 samples; the shape of rises (13); six quantiles; the share at the top. v: scratch (samples). */
+ * 64 samples; the shape of rises (13); six quantiles; the share at the top. v: scratch
+ * (samples). */
 VDI__FN void vdi__trace_stats(vdi_prepared *p, double fps, double noise, float *v) {
     static const int jump[] = {4, 16, 64};
     static const double level[] = {0.01, 0.1, 0.5, 0.9, 0.99, 0.999};
@@ -473,7 +475,8 @@ VDI__FN double vdi__prepare_points(const vdi__preparing *u) {
 
 /* ======== scale =============================================================================== */
 
-/* The point of each measured frame into u->where; above 63 Hz all points count. Returns how many. */
+/* The point of each measured frame into u->where; above 63 Hz all points count. Returns how
+ * many. */
 VDI__FN int64_t vdi__prepare_counted(const vdi__preparing *u) {
     const vdi_prepared *p = u->out;
     int64_t k = 0, begin = 0;

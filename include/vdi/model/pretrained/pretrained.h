@@ -1,5 +1,5 @@
-/* model/pretrained/pretrained.h - the pretrained network: spikes from any indicator at any frame rate,
- * without a setting
+/* model/pretrained/pretrained.h - the pretrained network: spikes from any indicator at any frame
+ * rate, without a setting
  *
  * Do this:
  *     #define VDI_PRETRAINED_WEIGHTS           before the include: brings vdi_pretrained_shipped
@@ -16,26 +16,28 @@
  *     vdi_pretrained_destroy(net);
  *
  * The trace is brought to one form (prepare.h): frames without a number are bridged or left out, a
- * running baseline is taken off, the rest is divided by its standard deviation and brought to 60 Hz.
- * 39 statistics of the whole trace (noise, autocorrelations, asymmetry, quantiles, the mean shape of
- * its steepest rises) say which indicator, preparation and frame rate this is; a small network turns
- * them into a scale and a shift for each channel of each layer, and these are folded into the weights
- * before the trace goes through, so conditioning costs nothing per sample. The network itself
- * (network.h) is a stem of stride 2, a branch at 7.5 Hz, a few dilated convolutions with shortcuts at
- * 30 Hz, and a head with two 60 Hz samples per step: expected spikes, how far their number is spread,
- * and the trace without its noise. Several such networks (members), trained from different seeds and
- * on different beliefs of what cells do, are one: what they say is averaged.
+ * running baseline is taken off, the rest is divided by its standard deviation and brought to 60
+ * Hz.
+ * 39 statistics of the whole trace (noise, autocorrelations, asymmetry, quantiles, the mean shape
+ * of its steepest rises) say which indicator, preparation and frame rate this is; a small network
+ * turns them into a scale and a shift for each channel of each layer, and these are folded into the
+ * weights before the trace goes through, so conditioning costs nothing per sample. The network
+ * itself (network.h) is a stem of stride 2, a branch at 7.5 Hz, a few dilated convolutions with
+ * shortcuts at
+ * 30 Hz, and a head with two 60 Hz samples per step: expected spikes, how far their number is
+ * spread, and the trace without its noise. Several such networks (members), trained from different
+ * seeds and on different beliefs of what cells do, are one: what they say is averaged.
  *
  * Units: expected spikes per frame k, which covers [k-1/2, k+1/2) / fps. The number of spikes in a
- * frame or a window of expectation M has the variance M + a M^2 (a negative binomial distribution; a
- * is the spread), which r.deviation tells. The scale of the trace does not matter (dF/F, per cent,
- * counts), nor does a constant that is added to it.
+ * frame or a window of expectation M has the variance M + a M^2 (a negative binomial distribution;
+ * a is the spread), which r.deviation tells. The scale of the trace does not matter (dF/F, per
+ * cent, counts), nor does a constant that is added to it.
  *
  * Missing frames are NaN or infinite. Gaps of up to a second (or of two usual distances of measured
- * frames) are bridged by lines; longer ones have no spikes, and the pieces between them are read with
- * the statistics of all of them. So trials of one neuron are best handed over as one trace with two
- * seconds of NaN between them. One frame that stands alone far above or below its neighbours is taken
- * for an artefact (at 15 Hz and above).
+ * frames) are bridged by lines; longer ones have no spikes, and the pieces between them are read
+ * with the statistics of all of them. So trials of one neuron are best handed over as one trace
+ * with two seconds of NaN between them. One frame that stands alone far above or below its
+ * neighbours is taken for an artefact (at 15 Hz and above).
  *
  * What it does NOT do: sample trains (see deepspike/infer.h), or correct neuropil, motion or frames
  * dropped without a NaN. Frame by frame, some two seconds late, it works in stream.h.

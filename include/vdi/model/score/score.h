@@ -53,8 +53,8 @@ VDI_API double vdi_score_poisson(int64_t count, const double *y, const double *r
 VDI_API double vdi_score_homogeneous(int64_t rows, int64_t n, const double *y, const double *means,
                                      int64_t *bins);
 /** Bits per spike of predictive probabilities, log_p (rows,n) in nats (from vdi_score_poisson, or
- * integrated over latents), against the homogeneous process with `means` (n), as a rule those of the
- * training data. VDI_ERR_DATA if y has no spike, or if log_p is NaN where a count is. */
+ * integrated over latents), against the homogeneous process with `means` (n), as a rule those of
+ * the training data. VDI_ERR_DATA if y has no spike, or if log_p is NaN where a count is. */
 VDI_API VDI_NODISCARD vdi_status vdi_score_bits_per_spike(int64_t rows, int64_t n, const double *y,
                                                           const double *log_p, const double *means,
                                                           vdi_score_bits *out, vdi_error *err);

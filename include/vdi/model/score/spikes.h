@@ -12,8 +12,8 @@
  * Hz that starts at frame 0: up to 100 frames a second the rate (value x fps) interpolated
  * linearly, above that the values integrated over each 10 ms.
  *   c25 ... c200      Pearson r on the grid, both sides smoothed per trial with a Gaussian of
- *                     standard deviation 25, 50, 100, 200 ms (cut at 4, ends mirrored); the true times
- *                     are counted in bins with edges at 10 k - 5 ms (Rupprecht et al. 2021)
+ *                     standard deviation 25, 50, 100, 200 ms (cut at 4, ends mirrored); the true
+ *                     times are counted in bins with edges at 10 k - 5 ms (Rupprecht et al. 2021)
  *   r25    Pearson r in 40 ms bins, four samples summed; edges at 40 k - 5 ms (Berens et al. 2018)
  *   r40g, r160g   the same bins smoothed with a Gaussian of 40 or 160 ms
  *   auc    area under the ROC curve of the bins, spike or no spike, ties count half

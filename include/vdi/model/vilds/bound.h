@@ -376,9 +376,10 @@ VDI__FN void vdi__vilds_bend(vdi_vilds *m, const vdi__vilds_batch *b, int64_t sa
     q->kl = vdi_var_add(t, q->kl, bent);
 }
 
-/* Half of E eps'eps less its mean over the samples, for each trial: added to a bound of samples with
- * the exact entropy of q, it makes that of the samples themselves out of it. Where q is near the
- * posterior, log p(y,z) - log q(z) is nearly the same for all z, and log p(y,z) alone is not. */
+/* Half of E eps'eps less its mean over the samples, for each trial: added to a bound of samples
+ * with the exact entropy of q, it makes that of the samples themselves out of it. Where q is near
+ * the posterior, log p(y,z) - log q(z) is nearly the same for all z, and log p(y,z) alone is
+ * not. */
 VDI__FN vdi_var vdi__vilds_same_samples(vdi_vilds *m, const vdi__vilds_batch *b, vdi_tensor eps) {
     const int64_t B = b->info.trials, T = b->info.T, d = m->desc.d, S = eps.shape[0];
     double *sum = (double *)vdi_arena_alloc(&m->arena, (size_t)B * sizeof *sum);

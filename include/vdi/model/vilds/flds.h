@@ -48,8 +48,8 @@ VDI_API const char *vdi_flds_recipe_name(int kind);
 /** `desc` with the fields that are still zero filled in by the recipe. */
 VDI_API vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kind kind);
 
-/** Can a model of that description start from a Poisson LDS? Its observations have to be counts whose
- * log mean the decoder gives. */
+/** Can a model of that description start from a Poisson LDS? Its observations have to be counts
+ * whose log mean the decoder gives. */
 VDI_API bool vdi_flds_takes_plds(const vdi_vilds_desc *desc);
 /** Start from a Poisson LDS: its A, Q, x0, Q0; its C and b in a linear decoder (desc.linear) or in
  * the skip of a network (desc.skip) whose own output begins at 0. Then vdi_vilds_fit runs the full

@@ -10,13 +10,13 @@
  *     double per_bin;
  *     vdi_vilds_score(model, data, &q, &per_bin, &err);
  *
- * The posterior of each trial comes from the encoder in one pass; refine.h and natural.h tell how it
- * is improved. A refined posterior that is worse than the one it began from, over the samples of the
- * score or over others, is not taken: refinement never lowers a bound. Without a trained encoder
- * (`rest`, or after vdi_vilds_fit_natural) it begins at mean 0, finds the mode by Newton's method,
- * and goes on from Laplace's posterior there.
- * The importance-weighted bound is log 1/K sum_k p(y, z_k) / q(z_k), z_k ~ q (Burda et al. 2016): it
- * rises to log p(y) with K, and its work space does not grow with K.
+ * The posterior of each trial comes from the encoder in one pass; refine.h and natural.h tell how
+ * it is improved. A refined posterior that is worse than the one it began from, over the samples of
+ * the score or over others, is not taken: refinement never lowers a bound. Without a trained
+ * encoder (`rest`, or after vdi_vilds_fit_natural) it begins at mean 0, finds the mode by Newton's
+ * method, and goes on from Laplace's posterior there.
+ * The importance-weighted bound is log 1/K sum_k p(y, z_k) / q(z_k), z_k ~ q (Burda et al. 2016):
+ * it rises to log p(y) with K, and its work space does not grow with K.
  * Trials are worked on in blocks of some 8000 bins; a longer trial goes through the networks in
  * strips, and its samples some at a time, so that only its observations and its posterior (some 30
  * d d numbers a bin) are there as a whole.
@@ -404,8 +404,8 @@ VDI__FN vdi_status vdi__vilds_write_rates(vdi__vilds_block *k, vdi_error *err) {
 
 /* ---- one long trial: strips of bins, some samples at a time ---------------------------------- */
 
-/* Samples z (group,T,d) of a long trial, bins from .. from + length: E log p(y | z) of them, and their
- * share of the rates. */
+/* Samples z (group,T,d) of a long trial, bins from .. from + length: E log p(y | z) of them, and
+ * their share of the rates. */
 VDI__FN vdi_status vdi__vilds_long_strip(vdi__vilds_block *k, const double *z, int64_t group,
                                          int64_t from, int64_t length, double *likelihood,
                                          vdi_error *err) {
@@ -463,9 +463,10 @@ VDI__FN vdi_status vdi__vilds_write_long(vdi__vilds_block *k, vdi_error *err) {
     vdi_status status = vdi_tape_status(m->tape, err);
     if (status < 0) return status;
     const double kl = *(const double *)vdi_tape_value(m->tape, k->a.q.kl).data;
-    if (k->out->rate)
+    if (k->out->rate) {
         memset(k->out->rate + k->from * k->data->T * n, 0,
                (size_t)(k->data->T * n) * sizeof *k->out->rate);
+    }
     for (int64_t done = 0, group = 0; done < S && status >= 0; done += group) {
         group = VDI__MIN(most, S - done);
         vdi_rng_fill_normal(&rng, VDI_F64, group * T * d, z);

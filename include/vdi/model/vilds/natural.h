@@ -20,8 +20,8 @@
  *
  * Where a log joint reaches further than to the next bin the steps are poor ones, and the bound is
  * still a bound.
- * Memory: of the model's arena; at most some 2^15 numbers go through the log joint at once, or those
- * of one sample of all trials.
+ * Memory: of the model's arena; at most some 2^15 numbers go through the log joint at once, or
+ * those of one sample of all trials.
  */
 #ifndef VDI_MODEL_VILDS_NATURAL_H
 #define VDI_MODEL_VILDS_NATURAL_H
@@ -174,9 +174,10 @@ VDI__FN vdi_status vdi__natural_make(vdi_vilds *m, vdi__vilds_batch *b, int64_t 
     n->f = (double *)vdi_arena_calloc(a, 3 * trials * real);
     n->one = vdi_arena_alloc(a, n->one_size);
     if (!n->normal || !n->order || !n->eps || !n->z || !n->path || !n->value || !n->S ||
-        !n->width || !n->f || !n->one)
+        !n->width || !n->f || !n->one) {
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds", "no memory for %lld samples",
                              (long long)n->samples);
+    }
     n->HD = n->S + mat;
     n->HE = n->HD + mat;
     n->g = n->width + vec;
@@ -211,8 +212,8 @@ VDI__FN void vdi__natural_place(vdi__natural *n, const vdi__gauss *q) {
         vdi__vm_add(numbers, 1, q->mean, n->z + s * numbers);
 }
 
-/* The log joint of `count` paths, values into n->value; with `slope` also its gradient, which is the
- * tape's. `checked`: a value that is not finite is an error. */
+/* The log joint of `count` paths, values into n->value; with `slope` also its gradient, which is
+ * the tape's. `checked`: a value that is not finite is an error. */
 VDI__FN vdi_status vdi__natural_run(vdi__natural *n, const double *z, int64_t count, bool checked,
                                     const double **slope, vdi_error *err) {
     vdi_vilds *m = n->m;
@@ -263,7 +264,8 @@ VDI__FN void vdi__natural_bounds(const vdi__natural *n, const vdi__gauss *q, dou
 
 /* ======== expectations of gradient and Hessian ================================================ */
 
-/* Which path number `index` is: a sample itself, or one moved along axis k in the bins of a colour. */
+/* Which path number `index` is: a sample itself, or one moved along axis k in the bins of a
+ * colour. */
 typedef struct vdi__natural_path {
     int64_t sample, colour, k; /* k < 0: the sample itself */
     double sign;               /* of the differences of this sample */
@@ -291,8 +293,8 @@ VDI__FN void vdi__natural_move(const vdi__natural *n, vdi__natural_path p, doubl
     }
 }
 
-/* `scale` times the slope of a path, over the width of the difference along axis k, into column k of
- * the blocks of bins first, first + stride .. Both H_tt and H_{t+1,t} come twice, or their
+/* `scale` times the slope of a path, over the width of the difference along axis k, into column k
+ * of the blocks of bins first, first + stride .. Both H_tt and H_{t+1,t} come twice, or their
  * transposes do. */
 VDI__FN void vdi__natural_column(vdi__natural *n, const double *slope, int64_t first,
                                  int64_t stride, int64_t k, double scale) {
@@ -402,8 +404,8 @@ VDI__FN bool vdi__natural_finite(const vdi__natural *n, int64_t i) {
            vdi_count_nonfinite(VDI_F64, numbers * (size_t)d, n->HD + i * T * d * d) == 0;
 }
 
-/* One step of every trial, rho at most `cap`. The step of a trial whose bound does not rise over the
- * step's own samples is undone. `gain`: the most that a trial gained a bin; or NULL. */
+/* One step of every trial, rho at most `cap`. The step of a trial whose bound does not rise over
+ * the step's own samples is undone. `gain`: the most that a trial gained a bin; or NULL. */
 VDI__FN vdi_status vdi__natural_step(vdi__natural *n, uint64_t seed, int64_t step, double cap,
                                      bool checked, double *gain, vdi_error *err) {
     const int64_t B = n->b->info.trials, d = n->m->desc.d, T = n->b->info.T;

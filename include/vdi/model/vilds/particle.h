@@ -14,11 +14,12 @@
  *     gamma_t(z_1..z_t) = p(y, z_1..z_t, x_{t+1}..x_T) / q(x_{t+1}..x_T | z_t)
  *
  * with x the path on which q expects z_t to go on, for eight bins, and m behind them. So a particle
- * knows of what is still to come as much as q does: were q the posterior, all weights would be equal.
+ * knows of what is still to come as much as q does: were q the posterior, all weights would be
+ * equal.
  * gamma_T is p(y, z), so the estimate of p(y) is unbiased whatever q is.
  * The weight of a step is a difference of two log joints whose paths differ from bin t on, and not
- * far. As log p(y, z) factors over neighbouring bins they are taken on a window of the trial; what a
- * log joint says of the window's first bin cancels.
+ * far. As log p(y, z) factors over neighbouring bins they are taken on a window of the trial; what
+ * a log joint says of the window's first bin cancels.
  * `runs` independent filters give the mean and its standard error; within each, particles are
  * resampled (systematically) when their effective number is below half.
  * What it does NOT do: log joints that reach further than to the next bin, or that depend on how
@@ -43,7 +44,8 @@ VDI_API const vdi_fields *vdi_vilds_particles_fields(void);
 VDI_API vdi_vilds_particles vdi_vilds_particles_defaults(const vdi_vilds_particles *desc);
 /** VDI_OK, or VDI_ERR_ARGUMENT naming the offending field. */
 VDI_API vdi_status vdi_vilds_particles_check(const vdi_vilds_particles *desc, vdi_error *err);
-/** log p(y) of each trial (trials), nats, all constants included, and its standard error (trials) or
+/** log p(y) of each trial (trials), nats, all constants included, and its standard error (trials)
+ * or
  * NULL. q is that of vdi_vilds_infer; `q` and `particles` may be NULL. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_log_p(vdi_vilds *m, vdi_vilds_data *data,
                                                  const vdi_vilds_query *q,
@@ -83,7 +85,8 @@ enum { VDI__SWARM_AHEAD = 8 }; /* bins of the path on which q expects a particle
 
 /* ======== q as a Markov chain ================================================================= */
 
-/* The particles of a block of trials. z_{t+1} | z_t ~ N(m_{t+1} - W_t (z_t - m_t), (L L')^{-1}) with
+/* The particles of a block of trials. z_{t+1} | z_t ~ N(m_{t+1} - W_t (z_t - m_t), (L L')^{-1})
+ * with
  * L of bin t+1; P of a trial: all runs, one behind another. */
 typedef struct vdi__swarm {
     vdi_vilds *m;
@@ -188,8 +191,8 @@ VDI__FN int64_t vdi__swarm_windows(const vdi__swarm *w, int64_t t, vdi__vilds_it
     return count;
 }
 
-/* Two paths of particle p on the window of each trial: bins t-1 and t of the particle and then what q
- * expects; or bin t-1 and what q expects from there. */
+/* Two paths of particle p on the window of each trial: bins t-1 and t of the particle and then what
+ * q expects; or bin t-1 and what q expects from there. */
 VDI__FN void vdi__swarm_paths(const vdi__swarm *w, int64_t t, int64_t p,
                               const vdi__vilds_item *item, const int64_t *which, int64_t count,
                               int64_t T, double *path) {
@@ -303,8 +306,9 @@ VDI__FN vdi_status vdi__swarm_weigh(vdi__swarm *w, int64_t i, int64_t t, int64_t
         vdi__swarm_resample(w, first, sum, &w->rng[i * w->desc.runs + run]);
         return VDI_OK;
     }
-    for (int64_t k = 0; k < K; k++) /* the largest weight is 1, so that none overflows */
+    for (int64_t k = 0; k < K; k++) { /* the largest weight is 1, so that none overflows */
         weight[k] = log(weight[k]);
+    }
     return VDI_OK;
 }
 

@@ -8,11 +8,11 @@
  *     vdi_vilds_infer(model, data, NULL, &result, &err);  the posteriors that training ended with
  *     vdi_vilds_score(model, fresh, NULL, &elbo, &err);   other trials: from rest
  *
- * Variational EM: Laplace's posterior of each trial first, and then by turns a natural-gradient step
- * of the posteriors (natural.h) and a step of Adam on the parameters, along the gradient of the
- * bound at samples of the posteriors. No encoder is trained; for a log joint with few parameters
- * this is the way to learn them, and the bound is closer to log p(y) than a network's. The ready
- * parts learn in this way too.
+ * Variational EM: Laplace's posterior of each trial first, and then by turns a natural-gradient
+ * step of the posteriors (natural.h) and a step of Adam on the parameters, along the gradient of
+ * the bound at samples of the posteriors. No encoder is trained; for a log joint with few
+ * parameters this is the way to learn them, and the bound is closer to log p(y) than a network's.
+ * The ready parts learn in this way too.
  * The posteriors stay with the data. They are no part of the model's state: a model that is loaded
  * infers from rest (vdi_vilds_query.rest).
  * Memory: the posteriors, (trials,T,2 d d + d) numbers, are of the data; besides, what a step

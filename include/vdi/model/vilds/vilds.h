@@ -168,9 +168,9 @@ VDI_API vdi_vilds_desc vdi_vilds_desc_defaults(const vdi_vilds_desc *desc);
 /** VDI_OK, or VDI_ERR_ARGUMENT naming the offending field. */
 VDI_API vdi_status vdi_vilds_desc_check(const vdi_vilds_desc *desc, vdi_error *err);
 /** The description of the model whose metadata these are (vdi_vilds_state): every field but those
- * that no file holds, log_joint, user, user_params, pool, ranks, allocator and logger, which stay as
- * they are. VDI_ERR_FORMAT names the key that is missing or wrong; VDI_ERR_UNSUPPORTED if that model
- * has a log joint and `desc` brings none. */
+ * that no file holds, log_joint, user, user_params, pool, ranks, allocator and logger, which stay
+ * as they are. VDI_ERR_FORMAT names the key that is missing or wrong; VDI_ERR_UNSUPPORTED if that
+ * model has a log joint and `desc` brings none. */
 VDI_API VDI_NODISCARD vdi_status vdi_vilds_desc_from_meta(vdi_vilds_desc *desc,
                                                           const vdi_meta *meta, int64_t count,
                                                           vdi_error *err);

@@ -1,9 +1,9 @@
 /* model/vilds/observation/poisson.h - Poisson counts: mean link(eta)
  *
  * Without log y!. With the exp link the rate is exp(eta), and beyond a log rate of 18.5, some 1e8 a
- * bin, the tangent there: nothing overflows, and what went too far is still told the way back. Above
- * a log rate of 8 the arithmetic is in float64, since y eta and exp(eta) are large numbers there
- * that nearly cancel.
+ * bin, the tangent there: nothing overflows, and what went too far is still told the way back.
+ * Above a log rate of 8 the arithmetic is in float64, since y eta and exp(eta) are large numbers
+ * there that nearly cancel.
  */
 #if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
     !defined(VDI_MODEL_VILDS_OBSERVATION_POISSON_C)

@@ -1,6 +1,6 @@
-/* model/vilds/observation/zip.h - zero-inflated Poisson counts (Lambert 1992, Technometrics 34): with
- * probability p the value is 0, else a Poisson count with mean link(eta); one p for each channel,
- * kept as its log odds a
+/* model/vilds/observation/zip.h - zero-inflated Poisson counts (Lambert 1992, Technometrics 34):
+ * with probability p the value is 0, else a Poisson count with mean link(eta); one p for each
+ * channel, kept as its log odds a
  *
  *     log P(y) = -softplus(a) + y log m - m - log y! + (y = 0 ? softplus(a + m) : 0)
  */
