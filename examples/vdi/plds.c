@@ -309,8 +309,8 @@ static bool score_task(session *s, vdi_plds_task task, const char *bits_key, con
         ok = false;
     }
     if (ok) {
-        tell(t, bits_key, bits.bits_per_spike);
-        tell(t, mse_key, vdi_score_mse(count, y, out.rate));
+        told_add(t, bits_key, bits.bits_per_spike);
+        told_add(t, mse_key, vdi_score_mse(count, y, out.rate));
     }
     free(out.log_p);
     free(out.rate);
@@ -326,17 +326,17 @@ static bool score_bounds(const run *r, const score_options *want, session *s, to
         (void)fail_error(&err, s->o.file);
         return false;
     }
-    tell(t, "elbo_per_bin", sum / bins);
+    told_add(t, "elbo_per_bin", sum / bins);
     if (want->samples > 0) {
         if (vdi_plds_log_likelihood(s->p, s->data, want->samples, r->seed, NULL, NULL, &sum, &err) <
             0) {
             (void)fail_error(&err, s->o.file);
             return false;
         }
-        tell(t, "iw_per_bin", sum / bins);
+        told_add(t, "iw_per_bin", sum / bins);
     }
     sum = vdi_score_homogeneous(s->o.trials * s->o.T, s->o.n, y, s->means, NULL);
-    tell(t, "homogeneous_per_bin", sum / bins);
+    told_add(t, "homogeneous_per_bin", sum / bins);
     return true;
 }
 
@@ -352,8 +352,8 @@ static int score_main(run *r, void *options) {
         ok = score_task(&s, VDI_PLDS_LEAVE_ONE_OUT, "lno_bits_per_spike", "lno_mse", &t);
     }
     if (ok) {
-        tell(&t, "trials", (double)s.o.trials);
-        tell(&t, "bins", (double)vdi_plds_data_observed_bins(s.data));
+        told_add(&t, "trials", (double)s.o.trials);
+        told_add(&t, "bins", (double)vdi_plds_data_observed_bins(s.data));
         print_results(r, t.key, t.value, t.count);
     }
     session_close(&s);

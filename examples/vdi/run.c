@@ -333,7 +333,7 @@ void print_json_text(const char *text) {
     putchar('"');
 }
 
-void tell(told *t, const char *key, double value) {
+void told_add(told *t, const char *key, double value) {
     t->key[t->count] = key;
     t->value[t->count++] = value;
 }

@@ -99,7 +99,7 @@ static int neurons_score(scoring *c, const char *file) {
     return code;
 }
 
-static void tell_measure(const run *r, const scoring *c) {
+static void tell(const run *r, const scoring *c) {
     enum { KEYS = MEANS + 4 };
     const char *keys[KEYS] = {0};
     double values[KEYS];
@@ -221,7 +221,7 @@ static int score(run *r, const score_options *want, scoring *c) {
     if (code != DONE) return code;
     if (r->out && !(run_open_out(r) && scores_save(r, c) && report_write(r, want, c)))
         return FAILED;
-    tell_measure(r, c);
+    tell(r, c);
     return DONE;
 }
 

@@ -192,7 +192,7 @@ typedef struct told {
     double value[16];
     int count;
 } told;
-void tell(told *t, const char *key, double value);
+void told_add(told *t, const char *key, double value);
 
 /* arrays.c: float64 tensors out of .npy, .npz:name or .csv, and back; messages are printed by
  * them */

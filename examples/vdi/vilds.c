@@ -144,8 +144,8 @@ static bool particles_score(vilds_model *model, const observations *o, vdi_vilds
     double *log_p = doubles(o->trials), *se = doubles(o->trials);
     const bool ok = vdi_vilds_log_p(model->m, data, q, &p, log_p, se, &err) >= 0;
     if (ok) {
-        tell(t, "particle_per_bin", vdi_sum(VDI_F64, trials, log_p) / bins);
-        tell(t, "particle_se_per_bin", sqrt(vdi_dot(VDI_F64, trials, se, se)) / bins);
+        told_add(t, "particle_per_bin", vdi_sum(VDI_F64, trials, log_p) / bins);
+        told_add(t, "particle_se_per_bin", sqrt(vdi_dot(VDI_F64, trials, se, se)) / bins);
     } else {
         (void)fail_error(&err, o->file);
     }
@@ -165,12 +165,12 @@ static bool score_bounds(run *r, const vilds_score_options *want, vilds_model *m
     q.refine = want->query.refine;
     q.iw = want->query.iw;
     if (!bounds(model, o, data, &q, &elbo, &iw)) return false;
-    tell(t, "elbo_per_bin", elbo);
-    if (q.refine > 0) tell(t, "amortised_elbo_per_bin", amortised);
-    if (q.iw > 0) tell(t, "iw_per_bin", iw);
+    told_add(t, "elbo_per_bin", elbo);
+    if (q.refine > 0) told_add(t, "amortised_elbo_per_bin", amortised);
+    if (q.iw > 0) told_add(t, "iw_per_bin", iw);
     if (want->particles && !particles_score(model, o, data, &q, want->particles, t)) return false;
     if (!vilds_homogeneous(model, o, data, &homogeneous)) return false;
-    tell(t, "homogeneous_per_bin", homogeneous);
+    told_add(t, "homogeneous_per_bin", homogeneous);
     return true;
 }
 
@@ -196,13 +196,13 @@ static bool score_predictions(run *r, const vilds_score_options *want, vilds_mod
     bool ok = true;
     if (want->one_step) {
         ok = predict(model, o, data, VDI_VILDS_ONE_STEP, &q, rates, &bits, &mse);
-        tell(t, "one_step_bits_per_spike", bits);
-        tell(t, "one_step_mse", mse);
+        told_add(t, "one_step_bits_per_spike", bits);
+        told_add(t, "one_step_mse", mse);
     }
     if (ok && lno) {
         ok = predict(model, o, data, VDI_VILDS_LEAVE_ONE_OUT, &q, rates, &bits, &mse);
-        tell(t, "lno_bits_per_spike", bits);
-        tell(t, "lno_mse", mse);
+        told_add(t, "lno_bits_per_spike", bits);
+        told_add(t, "lno_mse", mse);
     }
     vdi_tensor all = vdi_tensor_view(rates, VDI_F64, 3, shape);
     if (ok && want->rates_out && !save_atomically(want->rates_out, npy_write, &all, &err)) {
@@ -221,8 +221,8 @@ int vilds_score_main(run *r, const vilds_score_options *want) {
     if (!model_and_data(r, &want->y, &model, &o, &data) || !run_open_out(r)) return FAILED;
     const bool ok = score_bounds(r, want, &model, &o, data, &t) &&
                     score_predictions(r, want, &model, &o, data, &t);
-    tell(&t, "trials", (double)o.trials);
-    tell(&t, "bins", (double)vdi_vilds_data_total_bins(data));
+    told_add(&t, "trials", (double)o.trials);
+    told_add(&t, "bins", (double)vdi_vilds_data_total_bins(data));
     if (ok) print_results(r, t.key, t.value, t.count);
     vdi_vilds_data_destroy(data);
     observations_free(&o);
