@@ -186,7 +186,7 @@ pretrain: $(B)/examples/pretrain ## train the pretrained network again, from its
 
 # ---- checks: each step of scripts/check.sh is a target of its own, so `make check-layers` runs that one alone ----------
 
-LONG   := asantool traps haswell nehalem aarch64
+LONG   := asantool bench traps haswell nehalem aarch64
 CHECKS ?= $(filter-out $(LONG),$(shell sh scripts/check.sh --list))
 
 .PHONY: check layers
@@ -195,7 +195,7 @@ check: ## everything that a change has to pass (about twenty minutes)
 	+@$(MAKE) --no-print-directory -k -j2 $(CHECKS:%=check-%) || true
 	@sh scripts/check.sh --summary $(B)/check
 
-# Hours, on a machine that has nothing else to do: emulators, traps, the tool under sanitizers, what no test reaches or would notice.
+# Hours, on a machine that has nothing else to do: emulators, traps, benchmark, the tool under sanitizers, what no test reaches or would notice.
 .PHONY: check-long
 check-long: ## what takes too long for every change: emulators, traps, sanitizers over the tool, coverage, mutants, matrix
 	+@$(MAKE) --no-print-directory check CHECKS="$(LONG)"

@@ -48,7 +48,7 @@ static void make(step_case *c, int64_t trials, int64_t T, int64_t d, int64_t n, 
     desc.n = n;
     desc.has_reach = true;
     desc.reach = reach;
-    desc.train.steps = (int64_t)1 << 40;
+    desc.train.steps = 1000000000000;
     desc.train.batch = trials;
     desc.train.rate = 1e-3;
     desc.train.last_rate = 1e-3;

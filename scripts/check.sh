@@ -530,6 +530,7 @@ step_tcc() { # this tcc runs no constructors, by which the portable suite finds 
     run "$dir/program"
 }
 # without what the emulator warns that it does not have
+step_bench() { run "$MAKE" --no-print-directory bench-quick; } # the programs of the benchmark run; their bars are not judged
 step_haswell() {
     need qemu-x86_64 qemu-user; qemu
     portable . "--expect avx2" RUN_ENV="qemu-x86_64 -cpu Haswell,-pcid,-x2apic,-tsc-deadline,-hle,-invpcid,-rtm"
