@@ -28,7 +28,7 @@
     ROW(VDI_SIGMOID, sigmoid, OWN, LENT)        \
     /* log(1 + exp(x)) */                       \
     ROW(VDI_SOFTPLUS, softplus, OWN, OWN)       \
-    ROW(VDI_RELU, relu, LENT, LENT)             \
+    ROW(VDI_RELU, relu, OWN, LENT)              \
     /* x > 0 ? x : p x */                       \
     ROW(VDI_LEAKY_RELU, leaky_relu, LENT, LENT) \
     /* x > 0 ? x : p (exp(x) - 1) */            \
@@ -51,9 +51,9 @@
     ROW(VDI_GELU, gelu, OWN, OWN)
 /** Functions of two arguments; max and min are NaN if either argument is. */
 #define VDI__BINARY_LIST(ROW) \
-    ROW(VDI_ADD, add, LENT)   \
+    ROW(VDI_ADD, add, OWN)    \
     ROW(VDI_SUB, sub, LENT)   \
-    ROW(VDI_MUL, mul, LENT)   \
+    ROW(VDI_MUL, mul, OWN)    \
     ROW(VDI_DIV, div, LENT)   \
     ROW(VDI_MAX, max, LENT)   \
     ROW(VDI_MIN, min, LENT)   \

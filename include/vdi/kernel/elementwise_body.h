@@ -1,17 +1,19 @@
 /* kernel/elementwise_body.h - the loops over arrays, of functions of one and two arguments; one
  * pass
  *
- * What costs less than a call shares one loop, which asks for the op once for every four vectors.
- * Of the rest, a function that is used often has a loop of its own, and the others one that calls
- * them: a loop costs as much to compile as a function.
+ * What costs less than a call shares one loop, which asks for the op once for every four vectors;
+ * the SHORT ones, of which small nodes of the tape are made, have their own. Of the rest, a function
+ * that is used often has a loop of its own, and the others one that calls them: a loop costs as much
+ * to compile as a function.
  */
 
 /* ---- one argument ------------------------------------------------------------------------------
- * A row: the op, its name, how its kernel runs (SIMPLE, OFTEN, CALLED), f(v), and its derivative as
- * a function of v = x and w = f(x); q is the parameter. THROUGH: a kernel gives the derivative.
+ * A row: the op, its name, how its kernel runs (SIMPLE, SHORT, OFTEN, CALLED), f(v), and its
+ * derivative as a function of v = x and w = f(x); q is the parameter. THROUGH: a kernel gives the
+ * derivative.
  */
 #define VDI__POSITIVE VDI_VGT(v, VDI_VZERO())
-#define VDI__ROWS(SIMPLE, OFTEN, CALLED, OFTEN_THROUGH, CALLED_THROUGH)                           \
+#define VDI__ROWS(SIMPLE, SHORT, OFTEN, CALLED, OFTEN_THROUGH, CALLED_THROUGH)                    \
     OFTEN(VDI_EXP, exp, VDI_PN(vdi__exp)(v), w)                                                   \
     OFTEN(VDI_LOG, log, VDI_PN(vdi__log)(v), VDI_VDIV(VDI__ONE, v))                               \
     CALLED(VDI_LOG1P, log1p, VDI_PN(vdi__log1p)(v), VDI_VDIV(VDI__ONE, VDI_VADD(VDI__ONE, v)))    \
@@ -19,8 +21,8 @@
     OFTEN(VDI_TANH, tanh, VDI_PN(vdi__tanh)(v), VDI_VFNMA(w, w, VDI__ONE))                        \
     OFTEN(VDI_SIGMOID, sigmoid, VDI_PN(vdi__sigmoid)(v), VDI_VMUL(w, VDI_VSUB(VDI__ONE, w)))      \
     OFTEN_THROUGH(VDI_SOFTPLUS, softplus, VDI_PN(vdi__softplus)(v), VDI_PN(vdi__unary_sigmoid))   \
-    SIMPLE(VDI_RELU, relu, VDI_VSEL(VDI_VLE(v, VDI_VZERO()), VDI_VZERO(), v),                     \
-           VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI_VZERO()))                                        \
+    SHORT(VDI_RELU, relu, VDI_VSEL(VDI_VLE(v, VDI_VZERO()), VDI_VZERO(), v),                      \
+          VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI_VZERO()))                                         \
     SIMPLE(VDI_LEAKY_RELU, leaky_relu, VDI_VSEL(VDI__POSITIVE, v, VDI_VMUL(q, v)),                \
            VDI_VSEL(VDI__POSITIVE, VDI__ONE, q))                                                  \
     CALLED(VDI_ELU, elu,                                                                          \
@@ -86,7 +88,8 @@ VDI_SHARED void VDI_PN(vdi__simple_values)(vdi_unary_op op, size_t n, double p, 
             a[k] = b[k] = VDI_PN(vdi__block_load)(x, k, n);
         }
         switch (op) {
-            VDI__ROWS(VDI__VALUE_CASE, VDI__NO_CASE, VDI__NO_CASE, VDI__NO_CASE, VDI__NO_CASE)
+            VDI__ROWS(VDI__VALUE_CASE, VDI__VALUE_CASE, VDI__NO_CASE, VDI__NO_CASE, VDI__NO_CASE,
+                      VDI__NO_CASE)
         default: break;
         }
         VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
@@ -111,7 +114,8 @@ VDI_SHARED void VDI_PN(vdi__simple_slopes)(vdi_unary_op op, size_t n, double p, 
             b[k] = VDI_PN(vdi__block_load)(y, k, n);
         }
         switch (op) {
-            VDI__ROWS(VDI__SLOPE_CASE, VDI__SLOPE_CASE, VDI__SLOPE_CASE, VDI__NO_CASE, VDI__NO_CASE)
+            VDI__ROWS(VDI__SLOPE_CASE, VDI__SLOPE_CASE, VDI__SLOPE_CASE, VDI__SLOPE_CASE,
+                      VDI__NO_CASE, VDI__NO_CASE)
         default: break;
         }
         VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
@@ -132,10 +136,10 @@ VDI_SHARED void VDI_PN(vdi__simple_slopes)(vdi_unary_op op, size_t n, double p, 
 
 /* ---- two arguments --------------------------------------------------------------------------- */
 
-#define VDI__PAIRS(SIMPLE)                                                        \
-    SIMPLE(VDI_ADD, add, VDI_VADD(v, w))                                          \
+#define VDI__PAIRS(SIMPLE, SHORT)                                                 \
+    SHORT(VDI_ADD, add, VDI_VADD(v, w))                                           \
     SIMPLE(VDI_SUB, sub, VDI_VSUB(v, w))                                          \
-    SIMPLE(VDI_MUL, mul, VDI_VMUL(v, w))                                          \
+    SHORT(VDI_MUL, mul, VDI_VMUL(v, w))                                           \
     SIMPLE(VDI_DIV, div, VDI_VDIV(v, w))                                          \
     /* v + w is NaN where either is, and only there once the comparison failed */ \
     SIMPLE(VDI_MAX, max, VDI_VSEL(VDI_VNE(v, v), v, VDI_VMAX(v, w)))              \
@@ -155,7 +159,7 @@ VDI_SHARED void VDI_PN(vdi__simple_pairs)(vdi_binary_op op, size_t n, const void
         }
         switch (op) {
 #define VDI__PAIR_CASE(op, name, result) VDI__BLOCK_CASE(op, result)
-            VDI__PAIRS(VDI__PAIR_CASE)
+            VDI__PAIRS(VDI__PAIR_CASE, VDI__PAIR_CASE)
 #undef VDI__PAIR_CASE
         default: break;
         }
@@ -167,15 +171,6 @@ VDI_SHARED void VDI_PN(vdi__simple_pairs)(vdi_binary_op op, size_t n, const void
         to += VDI__BLOCK * VDI_W;
     }
 }
-#define VDI__DEFINE(op, name, result)                                                              \
-    VDI_KERNEL void VDI_PN(vdi__binary_##name)(size_t n, const void *a, int a_step, const void *b, \
-                                               int b_step, void *y) {                              \
-        VDI_PN(vdi__simple_pairs)(op, n, a, a_step, b, b_step, y);                                 \
-    }
-VDI__PAIRS(VDI__DEFINE)
-#undef VDI__DEFINE
-#undef VDI__PAIRS
-
 /* libm's power: it is right in every corner, and no model spends its time here */
 VDI_KERNEL void VDI_PN(vdi__binary_pow)(size_t n, const void *a_, int a_step, const void *b_,
                                         int b_step, void *y_) {
@@ -188,17 +183,43 @@ VDI_KERNEL void VDI_PN(vdi__binary_pow)(size_t n, const void *a_, int a_step, co
 /* ---- loops of their own ---------------------------------------------------------------------- */
 
 #define VDI__LOAD(p) (whole ? VDI_VLOAD((p) + i) : VDI_VLOADOR((p) + i, VDI_VTAIL(n - i), VDI__ONE))
-#define VDI__EACH(result)                            \
-    for (size_t i = 0; i < n; i += VDI_W) {          \
-        const bool whole = n - i >= VDI_W;           \
-        const VDI_V r = result;                      \
-        if (whole) {                                 \
-            VDI_VSTORE(y + i, r);                    \
-        } else {                                     \
-            VDI_VSTORET(y + i, VDI_VTAIL(n - i), r); \
-            break;                                   \
-        }                                            \
+/* y[i] = result, of what `given` declares: for the whole vectors, then for what is left over */
+#define VDI__EACH(given, result)                                          \
+    {                                                                     \
+        size_t i = 0;                                                     \
+        for (VDI__UNUSED bool whole = true; n - i >= VDI_W; i += VDI_W) { \
+            given const VDI_V r = result;                                 \
+            VDI_VSTORE(y + i, r);                                         \
+        }                                                                 \
+        for (VDI__UNUSED bool whole = false; i < n; i = n) {              \
+            given const VDI_V r = result;                                 \
+            VDI_VSTORET(y + i, VDI_VTAIL(n - i), r);                      \
+        }                                                                 \
     }
+
+#define VDI__SIMPLE_PAIR(op, name, result)                                                         \
+    VDI_KERNEL void VDI_PN(vdi__binary_##name)(size_t n, const void *a, int a_step, const void *b, \
+                                               int b_step, void *y) {                              \
+        VDI_PN(vdi__simple_pairs)(op, n, a, a_step, b, b_step, y);                                 \
+    }
+#if VDI_FALLBACK
+#define VDI__SHORT_PAIR VDI__SIMPLE_PAIR
+#else
+#define VDI__SHORT_PAIR(op, name, result)                                              \
+    VDI_KERNEL void VDI_PN(vdi__binary_##name)(size_t n, const void *a_, int a_step,   \
+                                               const void *b_, int b_step, void *y_) { \
+        const VDI_T *a = (const VDI_T *)a_, *b = (const VDI_T *)b_;                    \
+        VDI_T *y = (VDI_T *)y_;                                                        \
+        if (n == 0) return;                                                            \
+        const VDI_V one_a = VDI_VSET1(a[0]), one_b = VDI_VSET1(b[0]);                  \
+        VDI__EACH(const VDI_V v = a_step ? VDI__LOAD(a) : one_a;                       \
+                  const VDI_V w = b_step ? VDI__LOAD(b) : one_b;, result)              \
+    }
+#endif
+VDI__PAIRS(VDI__SIMPLE_PAIR, VDI__SHORT_PAIR)
+#undef VDI__SIMPLE_PAIR
+#undef VDI__SHORT_PAIR
+#undef VDI__PAIRS
 
 VDI_KERNEL void VDI_PN(vdi__kernel_muladd)(size_t n, const void *a_, int a_step, const void *b_,
                                            int b_step, void *y_) {
@@ -206,13 +227,14 @@ VDI_KERNEL void VDI_PN(vdi__kernel_muladd)(size_t n, const void *a_, int a_step,
     VDI_T *y = (VDI_T *)y_;
     if (n == 0) return;
     const VDI_V one_a = VDI_VSET1(a[0]), one_b = VDI_VSET1(b[0]);
-    VDI__EACH(VDI_VFMA(a_step ? VDI__LOAD(a) : one_a, b_step ? VDI__LOAD(b) : one_b, VDI__LOAD(y)))
+    VDI__EACH(,
+              VDI_VFMA(a_step ? VDI__LOAD(a) : one_a, b_step ? VDI__LOAD(b) : one_b, VDI__LOAD(y)))
 }
 
 VDI_KERNEL void VDI_PN(vdi__kernel_fill)(size_t n, double value, void *y_) {
     VDI_T *y = (VDI_T *)y_;
     const VDI_V v = VDI_VSET1((VDI_T)value);
-    VDI__EACH(v)
+    VDI__EACH(, v)
 }
 
 VDI_KERNEL void VDI_PN(vdi__kernel_axpby)(size_t n, double alpha, const void *x_, double beta,
@@ -221,11 +243,11 @@ VDI_KERNEL void VDI_PN(vdi__kernel_axpby)(size_t n, double alpha, const void *x_
     VDI_T *y = (VDI_T *)y_;
     const VDI_V a = VDI_VSET1((VDI_T)alpha), b = VDI_VSET1((VDI_T)beta);
     if (beta == 0) {
-        VDI__EACH(VDI_VMUL(a, VDI__LOAD(x)))
+        VDI__EACH(, VDI_VMUL(a, VDI__LOAD(x)))
     } else if (beta == 1) {
-        VDI__EACH(VDI_VFMA(a, VDI__LOAD(x), VDI__LOAD(y)))
+        VDI__EACH(, VDI_VFMA(a, VDI__LOAD(x), VDI__LOAD(y)))
     } else {
-        VDI__EACH(VDI_VFMA(a, VDI__LOAD(x), VDI_VMUL(b, VDI__LOAD(y))))
+        VDI__EACH(, VDI_VFMA(a, VDI__LOAD(x), VDI_VMUL(b, VDI__LOAD(y))))
     }
 }
 
@@ -235,7 +257,7 @@ VDI_KERNEL void VDI_PN(vdi__kernel_clip)(size_t n, double low, double high, cons
     const VDI_T *x = (const VDI_T *)x_;
     VDI_T *y = (VDI_T *)y_;
     const VDI_V l = VDI_VSET1((VDI_T)low), h = VDI_VSET1((VDI_T)high);
-    VDI__EACH(VDI_VMIN(h, VDI_VMAX(l, VDI__LOAD(x))))
+    VDI__EACH(, VDI_VMIN(h, VDI_VMAX(l, VDI__LOAD(x))))
 }
 
 /* Phi(-a) = e r: e = exp(-a^2/2) and r = p(t)/(a + 3), t = (a - 3)/(a + 3), a polynomial through
@@ -288,7 +310,7 @@ VDI_SHARED void VDI_PN(vdi__called_values)(VDI_PN(vdi__value_fn) *f, size_t n, d
     const VDI_T *x = (const VDI_T *)x_;
     VDI_T *y = (VDI_T *)y_;
     const VDI_V q = VDI_VSET1((VDI_T)p);
-    VDI__EACH(f(VDI__LOAD(x), q))
+    VDI__EACH(, f(VDI__LOAD(x), q))
 }
 
 #define VDI__SIMPLE_VALUE(op, name, value, slope)                                           \
@@ -304,8 +326,17 @@ VDI_SHARED void VDI_PN(vdi__called_values)(VDI_PN(vdi__value_fn) *f, size_t n, d
         VDI_PN(vdi__called_values)(VDI_PN(vdi__value_##name), n, p, x, y);                  \
     }
 #if VDI_FALLBACK
+#define VDI__SHORT_VALUE VDI__SIMPLE_VALUE
 #define VDI__OFTEN_VALUE VDI__CALLED_VALUE
 #else
+#define VDI__SHORT_VALUE(op, name, value, slope)                                              \
+    VDI_KERNEL void VDI_PN(vdi__unary_##name)(size_t n, double p, const void *x_, void *y_) { \
+        const VDI_T *x = (const VDI_T *)x_;                                                   \
+        VDI_T *y = (VDI_T *)y_;                                                               \
+        (void)p;                                                                              \
+        VDI__EACH(const VDI_V v = VDI__LOAD(x);, value)                                       \
+    }
+/* the function once, not twice as in VDI__EACH */
 #define VDI__OFTEN_VALUE(op, name, value, slope)                                              \
     VDI_KERNEL void VDI_PN(vdi__unary_##name)(size_t n, double p, const void *x_, void *y_) { \
         const VDI_T *x = (const VDI_T *)x_;                                                   \
@@ -324,9 +355,10 @@ VDI_SHARED void VDI_PN(vdi__called_values)(VDI_PN(vdi__value_fn) *f, size_t n, d
         }                                                                                     \
     }
 #endif
-VDI__ROWS(VDI__SIMPLE_VALUE, VDI__OFTEN_VALUE, VDI__CALLED_VALUE, VDI__OFTEN_VALUE,
-          VDI__CALLED_VALUE)
+VDI__ROWS(VDI__SIMPLE_VALUE, VDI__SHORT_VALUE, VDI__OFTEN_VALUE, VDI__CALLED_VALUE,
+          VDI__OFTEN_VALUE, VDI__CALLED_VALUE)
 #undef VDI__SIMPLE_VALUE
+#undef VDI__SHORT_VALUE
 #undef VDI__OFTEN_VALUE
 #undef VDI__CALLED_VALUE
 
@@ -384,8 +416,8 @@ VDI_SHARED void VDI_PN(vdi__slopes_through)(vdi__unary_fn *slope, size_t n, cons
         (void)y;                                                                              \
         VDI_PN(vdi__slopes_through)(slope, n, x, dy, dx);                                     \
     }
-VDI__ROWS(VDI__SIMPLE_SLOPE, VDI__SIMPLE_SLOPE, VDI__SIMPLE_SLOPE, VDI__SLOPE_THROUGH,
-          VDI__SLOPE_THROUGH)
+VDI__ROWS(VDI__SIMPLE_SLOPE, VDI__SIMPLE_SLOPE, VDI__SIMPLE_SLOPE, VDI__SIMPLE_SLOPE,
+          VDI__SLOPE_THROUGH, VDI__SLOPE_THROUGH)
 #undef VDI__SIMPLE_SLOPE
 #undef VDI__SLOPE_THROUGH
 #undef VDI__ROWS
