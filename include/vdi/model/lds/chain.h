@@ -270,9 +270,12 @@ VDI__FN void vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *
     }
     for (int64_t i = 0; i < q->trials; i++) {
         const double *z = vdi__chain_mean(q, d, i);
-        for (int64_t at = 0; at < q->lengths[i] * d; at++) {
-            const double e = z[at] - mean[at % d] / count;
-            square[at % d] += e * e;
+        for (int64_t k = 0; k < d; k++) {
+            const double centre = mean[k] / count;
+            double sum = 0;
+            for (int64_t at = k; at < q->lengths[i] * d; at += d)
+                sum += (z[at] - centre) * (z[at] - centre);
+            square[k] += sum;
         }
     }
     for (int64_t g = 0; g < q->lanes; g++) {

@@ -69,9 +69,14 @@ VDI__FN void vdi__add_products(int64_t m, int64_t n, int64_t rows, const double 
 
 /* sum (n) += the rows of x: short ones, for which no call is worth while */
 VDI__FN void vdi__add_rows(int64_t rows, int64_t n, const double *x, double *sum) {
-    for (int64_t r = 0; r < rows; r++, x += n) {
-        for (int64_t i = 0; i < n; i++)
-            sum[i] += x[i];
+    for (int64_t i = 0; i < n; i++) {
+        double even = 0, odd = 0; /* two, since each sum waits for the last */
+        for (int64_t r = 0; r + 1 < rows; r += 2) {
+            even += x[r * n + i];
+            odd += x[(r + 1) * n + i];
+        }
+        if (rows % 2) even += x[(rows - 1) * n + i];
+        sum[i] += even + odd;
     }
 }
 
