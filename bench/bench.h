@@ -19,10 +19,12 @@
  * faster.
  *
  * Peers. OpenBLAS reads its environment when it is loaded, so it lives in child processes: this
- * same program, started again and run in lock step, once with the environment as it is and, where
- * OPENBLAS_CORETYPE or OPENBLAS_L2_SIZE is set, once with both removed; vdi is compared with the
- * faster. Python peers are served by peers.py. Nothing is linked: a peer that is not installed is
- * left out.
+ * same program, started again and run in lock step, once for each core type that this processor can
+ * run (its own choice, Haswell, SkylakeX, Cooperlake, Zen; and the environment as it is, where
+ * OPENBLAS_CORETYPE or OPENBLAS_L2_SIZE is set); vdi is compared with the fastest. A child that
+ * finds itself on the kernels for Prescott, its choice for processors that it does not know, is
+ * left out. BLASFEO is loaded from the path in the variable BLASFEO. Python peers are served by
+ * peers.py. Nothing is linked: a peer that is not installed is left out.
  *
  * Options: --peers, --quick (few rounds, for a smoke test), --out DIR (default build/bench), --only
  * TEXT (rows whose name has it).
@@ -52,20 +54,21 @@ typedef void bench_fn(void *ctx);
 typedef enum bench_unit { BENCH_GFLOPS, BENCH_NS, BENCH_US, BENCH_MS } bench_unit;
 static const char *const bench_unit_names[] = {"GFLOP/s", "ns", "us", "ms"};
 
-enum { BENCH_MAX_ROUNDS = 32, BENCH_MAX_PEERS = 6, BENCH_MAX_BARS = 6 };
+enum { BENCH_MAX_ROUNDS = 32, BENCH_MAX_PEERS = 12, BENCH_MAX_BARS = 6, BENCH_CORES = 6 };
 
 /* A child process that measures when asked: "s" on its input gives a line with seconds per call on
  * its output. */
 typedef struct bench_child {
     const char *name;
     char version[96];
+    char core[32]; /* OpenBLAS: the kernels it uses */
     pid_t pid;
     FILE *to, *from;
 } bench_child;
 
 typedef struct bench_contestant {
     char name[48];  /* what is printed */
-    char group[24]; /* "OpenBLAS" for both of its environments: bars compare with the faster of a
+    char group[24]; /* "OpenBLAS" for all of its core types: bars compare with the fastest of a
                        group */
     bench_fn *fn;   /* measured here ... */
     void *ctx;
@@ -95,7 +98,7 @@ static struct bench_state {
     FILE *md, *json;
     int rows, missed, failed;
     char notes[8192]; /* of all rows, for the page */
-    bench_child blas[2], python[2];
+    bench_child blas[BENCH_CORES], python[2];
     int blas_count, python_count;
     bool blas_tried, python_tried;
     /* the row under construction */
@@ -376,8 +379,9 @@ BENCH_FN double bench_measure(bench_contestant *c) {
 
 /* ---- children -------------------------------------------------------------------------------- */
 
+/* `unset`: without what the environment says to OpenBLAS; `core`: then its core type, or NULL. */
 BENCH_FN bool bench_child_start(bench_child *child, const char *name, char *const argv[],
-                                bool unset) {
+                                bool unset, const char *core) {
     int in[2], out[2];
     char line[96] = "";
     memset(child, 0, sizeof *child);
@@ -394,6 +398,7 @@ BENCH_FN bool bench_child_start(bench_child *child, const char *name, char *cons
             unsetenv("OPENBLAS_CORETYPE");
             unsetenv("OPENBLAS_L2_SIZE");
         }
+        if (core) setenv("OPENBLAS_CORETYPE", core, 1);
         setenv("OPENBLAS_NUM_THREADS", "1", 1);
         setenv("OMP_NUM_THREADS", "1", 1);
         execvp(argv[0], argv);
@@ -408,7 +413,7 @@ BENCH_FN bool bench_child_start(bench_child *child, const char *name, char *cons
     if (!fgets(line, sizeof line, child->from)) snprintf(line, sizeof line, "no answer");
     line[strcspn(line, "\n")] = 0;
     if (strncmp(line, "ready", 5)) {
-        fprintf(stderr, "bench: no %s (%s)\n", name, line);
+        fprintf(stderr, "bench: no %s%s%s (%s)\n", name, core ? " " : "", core ? core : "", line);
         fclose(child->to);
         fclose(child->from);
         child->to = child->from = NULL;
@@ -442,6 +447,40 @@ BENCH_FN bool bench_blas_load(void) {
     for (size_t i = 0; i < VDI__COUNT(names) && !bench_blas_library; i++)
         bench_blas_library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     return bench_blas_library != NULL;
+}
+/* "ready VERSION CORE", or the core that would flatter whoever is compared with it. A core type
+ * that this processor cannot run ends the child here. */
+BENCH_FN void bench_blas_ready(void) {
+    typedef void dgemm_fn(int, int, int, int, int, int, double, const double *, int, const double *,
+                          int, double, double *, int);
+    dgemm_fn *dgemm = (dgemm_fn *)bench_blas_symbol("cblas_dgemm");
+    char *(*get_core)(void) = (char *(*)(void))dlsym(bench_blas_library, "openblas_get_corename");
+    char *(*config)(void) = (char *(*)(void))dlsym(bench_blas_library, "openblas_get_config");
+    char text[64] = "";
+    const char *core = get_core ? get_core() : "unknown";
+    enum { N = 33 };
+    double *a = (double *)bench_array(VDI_F64, (size_t)N * N, 0, 1);
+    double *c = (double *)bench_array(VDI_F64, (size_t)N * N, 0, 1);
+    if (config) sscanf(config(), "%*s %60s", text);
+    dgemm(101, 111, 112, N, N, N, 1, a, N, a, N, 0, c, N);
+    if (!strcmp(core, "Prescott")) {
+        puts("it does not know this processor and takes Prescott");
+        exit(0);
+    }
+    printf("ready %s %s\n", text, core);
+    fflush(stdout);
+}
+
+/* BLASFEO: a function of the library that the environment's BLASFEO names, or NULL without it. */
+BENCH_FN void *bench_blasfeo_symbol(const char *name) {
+    static void *library;
+    const char *path = getenv("BLASFEO");
+    if (!path || bench.serving || !bench.peers) return NULL;
+    if (!library) library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!library) bench_die(dlerror());
+    void *p = dlsym(library, name);
+    if (!p) bench_die(name);
+    return p;
 }
 
 /* ---- a question ------------------------------------------------------------------------------ */
@@ -506,12 +545,7 @@ BENCH_FN void bench_begin(const char *question, int argc, char **argv) {
             puts("libopenblas.so.0 is not installed");
             exit(0);
         }
-        char *(*core)(void) = (char *(*)(void))dlsym(bench_blas_library, "openblas_get_corename");
-        char *(*config)(void) = (char *(*)(void))dlsym(bench_blas_library, "openblas_get_config");
-        char text[64] = "";
-        if (config) sscanf(config(), "%*s %60s", text);
-        printf("ready %s %s\n", text, core ? core() : "");
-        fflush(stdout);
+        bench_blas_ready();
         return;
     }
     bench_peak_find();
@@ -535,6 +569,19 @@ BENCH_FN void bench_begin(const char *question, int argc, char **argv) {
 /* The children are started when the first row asks for them; that row is then also the first at
  * which a BLAS child waits. */
 BENCH_FN void bench_blas_start(void) {
+#if defined(__x86_64__)
+    const bool fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool wide = __builtin_cpu_supports("avx512f") != 0;
+#else
+    const bool fma = false;
+    const bool wide = false;
+#endif
+    const struct {
+        const char *name; /* NULL: its own choice */
+        bool unset, runs;
+    } cores[BENCH_CORES] = {{NULL, true, true},       {"Haswell", true, fma},
+                            {"SkylakeX", true, wide}, {"Cooperlake", true, wide},
+                            {"Zen", true, fma},       {NULL, false, bench_env_is_tuned()}};
     char *argv[] = {(char *)bench.self, (char *)"--serve", NULL, NULL, NULL, NULL};
     int n = 2;
     bench.blas_tried = true;
@@ -543,13 +590,22 @@ BENCH_FN void bench_blas_start(void) {
         argv[n++] = (char *)"--only";
         argv[n++] = (char *)bench.only;
     }
-    if (bench_child_start(&bench.blas[0], "OpenBLAS", argv, bench_env_is_tuned()))
-        bench.blas_count = 1;
-    if (bench.blas_count && bench_env_is_tuned() &&
-        bench_child_start(&bench.blas[1], "OpenBLAS (env)", argv, false))
-        bench.blas_count = 2;
-    for (int i = 0; i < bench.blas_count; i++)
-        printf("%s: %s\n", bench.blas[i].name, bench.blas[i].version);
+    for (size_t i = 0; i < VDI__COUNT(cores); i++) {
+        bench_child *child = &bench.blas[bench.blas_count];
+        bool again = false;
+        if (!cores[i].runs) continue;
+        if (!bench_child_start(child, "OpenBLAS", argv, cores[i].unset, cores[i].name)) continue;
+        const char *core = strrchr(child->version, ' ');
+        snprintf(child->core, sizeof child->core, "%s", core ? core + 1 : "");
+        for (int k = 0; k < bench.blas_count && cores[i].unset; k++)
+            again = again || !strcmp(bench.blas[k].core, child->core);
+        if (again) {
+            bench_child_stop(child);
+            continue;
+        }
+        printf("%s: %s\n", child->name, child->version);
+        bench.blas_count++;
+    }
 }
 
 BENCH_FN void bench_python_start(void) {
@@ -560,10 +616,10 @@ BENCH_FN void bench_python_start(void) {
     snprintf(script, sizeof script, "%.*speers.py", slash ? (int)(slash + 1 - here) : 0, here);
     char *argv[] = {(char *)(python ? python : "/usr/bin/python3"), script, (char *)bench.question,
                     NULL};
-    if (bench_child_start(&bench.python[0], "Python", argv, bench_env_is_tuned()))
+    if (bench_child_start(&bench.python[0], "Python", argv, bench_env_is_tuned(), NULL))
         bench.python_count = 1;
     if (bench.python_count && bench_env_is_tuned() &&
-        bench_child_start(&bench.python[1], "Python (env)", argv, false))
+        bench_child_start(&bench.python[1], "Python (env)", argv, false, NULL))
         bench.python_count = 2;
     for (int i = 0; i < bench.python_count; i++)
         printf("%s: %s\n", bench.python[i].name, bench.python[i].version);
@@ -613,10 +669,13 @@ BENCH_FN void bench_limit_flops(vdi_dtype dtype, double flops) {
                 flops / bench_peak_flops(dtype));
 }
 
-/* A peer that is measured in this process. */
-BENCH_FN void bench_peer(const char *name, bench_fn *fn, void *ctx) {
+/* A peer that is measured in this process: one way of several of a group. */
+BENCH_FN void bench_peer_of(const char *group, const char *name, bench_fn *fn, void *ctx) {
     if (bench.serving || bench.peer_count == BENCH_MAX_PEERS) return;
-    bench_contestant_set(&bench.peer[bench.peer_count++], name, name, fn, ctx);
+    bench_contestant_set(&bench.peer[bench.peer_count++], name, group, fn, ctx);
+}
+BENCH_FN void bench_peer(const char *name, bench_fn *fn, void *ctx) {
+    bench_peer_of(name, name, fn, ctx);
 }
 /* OpenBLAS: the parent notes it, the child runs fn. */
 BENCH_FN void bench_blas(bench_fn *fn, void *ctx) {
@@ -627,9 +686,10 @@ BENCH_FN void bench_blas(bench_fn *fn, void *ctx) {
     if (!bench.peers || bench.skip) return;
     if (!bench.blas_tried) bench_blas_start();
     for (int i = 0; i < bench.blas_count && bench.peer_count < BENCH_MAX_PEERS; i++) {
-        bench_contestant_set(&bench.peer[bench.peer_count], bench.blas[i].name, "OpenBLAS", NULL,
-                             NULL);
-        bench.peer[bench.peer_count++].child = &bench.blas[i];
+        bench_contestant *c = &bench.peer[bench.peer_count++];
+        bench_contestant_set(c, "OpenBLAS", "OpenBLAS", NULL, NULL);
+        snprintf(c->name, sizeof c->name, "OpenBLAS %s", bench.blas[i].core);
+        c->child = &bench.blas[i];
     }
 }
 /* A case of peers.py; `name` is the library that does the work there. */
@@ -743,25 +803,6 @@ BENCH_FN void bench_rounds(void) {
     }
 }
 
-/* The peers of the row: on the screen, in the JSON, and as the text of a cell of the table. */
-BENCH_FN void bench_report_peers(char *cell, size_t size) {
-    char figure[32], line[256];
-    int written = 0;
-    for (int p = 0; p < bench.peer_count; p++) {
-        bench_contestant *c = &bench.peer[p];
-        if (c->best > 1e29) continue;
-        bench_text_figure(figure, sizeof figure, bench_figure(c->best));
-        printf("  | %s %s (%.2fx)", c->name, figure, bench_ratio(c));
-        snprintf(line, sizeof line, "%s%s %.2fx", written ? ", " : "", c->name, bench_ratio(c));
-        strncat(cell, line, size - strlen(cell) - 1);
-        fprintf(
-            bench.json,
-            "%s{\"name\": \"%s\", \"figure\": %.6g, \"ratio_median\": %.4f, \"ratio_best\": %.4f}",
-            written++ ? ", " : "", c->name, bench_figure(c->best), bench_ratio(c),
-            c->best / bench.vdi.best);
-    }
-}
-
 /* vdi against the fastest of a group of peers; 0 where none was in this run. */
 BENCH_FN double bench_ratio_of_group(const char *group) {
     double least = 0;
@@ -771,6 +812,28 @@ BENCH_FN double bench_ratio_of_group(const char *group) {
         if (least == 0 || r < least) least = r;
     }
     return least;
+}
+
+/* The peers of the row: all in the JSON; the fastest of each group on the screen and as the text of
+ * a cell of the table. */
+BENCH_FN void bench_report_peers(char *cell, size_t size) {
+    char figure[32], line[256];
+    int written = 0;
+    for (int p = 0; p < bench.peer_count; p++) {
+        bench_contestant *c = &bench.peer[p];
+        if (c->best > 1e29) continue;
+        if (bench_ratio(c) <= bench_ratio_of_group(c->group)) {
+            bench_text_figure(figure, sizeof figure, bench_figure(c->best));
+            printf("  | %s %s (%.2fx)", c->name, figure, bench_ratio(c));
+            snprintf(line, sizeof line, "%s%s %.2fx", cell[0] ? ", " : "", c->name, bench_ratio(c));
+            strncat(cell, line, size - strlen(cell) - 1);
+        }
+        fprintf(
+            bench.json,
+            "%s{\"name\": \"%s\", \"figure\": %.6g, \"ratio_median\": %.4f, \"ratio_best\": %.4f}",
+            written++ ? ", " : "", c->name, bench_figure(c->best), bench_ratio(c),
+            c->best / bench.vdi.best);
+    }
 }
 
 typedef struct bench_verdict {
