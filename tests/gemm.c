@@ -136,6 +136,48 @@ TEST(gemm, random_shapes) {
     }
 }
 
+/* A batch against its products one by one: the same bits, and nothing written between them. */
+static void try_batch(vdi_dtype dtype, int flags, size_t m, size_t n, size_t k) {
+    const int ta = flags & VDI_GEMM_TA, tb = flags & VDI_GEMM_TB;
+    const size_t size = vdi_dtype_size(dtype), count = 5;
+    const size_t lda = (ta ? m : k) + below(3), ldb = (tb ? k : n) + below(3), ldc = n + below(3);
+    const size_t step_a = below(3) ? (ta ? k : m) * lda + below(3) : 0;
+    const size_t step_b = below(3) ? (tb ? n : k) * ldb + below(3) : 0;
+    const size_t step_c = m * ldc + below(4);
+    char *a = (char *)random_array(dtype, step_a * count + (m + k) * lda);
+    char *b = (char *)random_array(dtype, step_b * count + (n + k) * ldb);
+    char *c = (char *)random_array(dtype, step_c * count + 8);
+    char *want = (char *)malloc((step_c * count + 9) * size);
+    memcpy(want, c, (step_c * count + 9) * size);
+    vdi_gemm_batch(dtype, flags, count, m, n, k, a, lda, step_a, b, ldb, step_b, c, ldc, step_c);
+    for (size_t i = 0; i < count; i++) {
+        vdi_gemm(dtype, flags, m, n, k, a + i * step_a * size, lda, b + i * step_b * size, ldb,
+                 want + i * step_c * size, ldc);
+    }
+    CHECK(memcmp(c, want, (step_c * count + 9) * size) == 0,
+          "%s flags %d (%zu,%zu,%zu) steps %zu %zu %zu: a batch is not its products",
+          vdi_dtype_name(dtype), flags, m, n, k, step_a, step_b, step_c);
+    free(a);
+    free(b);
+    free(c);
+    free(want);
+}
+
+TEST(gemm, batch) {
+    EACH_PATH(simd, dtype) {
+        for (int flags = 0; flags < 8; flags++) {
+            for (size_t m = 0; m <= 18; m += m < 9 ? 1 : 3) {
+                for (size_t n = 0; n <= 17; n += n < 5 ? 1 : 3)
+                    try_batch(dtype, flags, m, n, below(9));
+            }
+            for (size_t i = 0; i < test_scaled(10); i++)
+                try_batch(dtype, flags, 1 + below(70), 1 + below(90), below(300));
+        }
+        vdi_gemm_batch(dtype, 0, 0, 4, 4, 4, NULL, 4, 16, NULL, 4, 16, NULL, 4, 16);
+        (void)simd;
+    }
+}
+
 TEST(gemm, bias_and_activation) {
     EACH_PATH(simd, dtype) {
         for (int act = 0; act <= (int)VDI_ACT_EXP; act++) {

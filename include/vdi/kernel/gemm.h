@@ -3,6 +3,7 @@
  * Do this:
  *     vdi_gemm(VDI_F32, 0, m, n, k, A, k, B, n, C, n);   C = A B, row-major
  *     vdi_gemm(VDI_F32, VDI_GEMM_TB | VDI_GEMM_ACC, m, n, k, A, k, B, k, C, n);   C += A B'
+ *     vdi_gemm_batch(VDI_F64, 0, 1000, 4, 4, 4, A, 4, 16, B, 4, 16, C, 4, 16);   1000 of (4,4)
  *     vdi_affine(VDI_F32, rows, out, in, x, in, W, out, bias, VDI_ACT_TANH, 0, y, out);
  *
  * Every element of C is one chain of fused multiply-adds over k in rising order, begun at 0 (at C
@@ -36,6 +37,13 @@ typedef enum vdi_act {
 /** C (m,n) = op(A) (m,k) op(B) (k,n) [+ C]. `flags`: VDI_GEMM_*. lda, ldb, ldc in elements. */
 VDI_API void vdi_gemm(vdi_dtype dtype, int flags, size_t m, size_t n, size_t k, const void *a,
                       size_t lda, const void *b, size_t ldb, void *c, size_t ldc);
+/** C_i = op(A_i) op(B_i) [+ C_i] for i < count: products of one shape, each bit for bit what
+ * vdi_gemm gives, with the set-up paid once. A_i begins step_a elements after the one before it,
+ * B_i and C_i likewise; with a step of 0 one A or B serves all. No C_i may overlap another, or any
+ * A or B. `flags` as in vdi_gemm; there is no alpha and no beta other than 0 and 1. */
+VDI_API void vdi_gemm_batch(vdi_dtype dtype, int flags, size_t count, size_t m, size_t n, size_t k,
+                            const void *a, size_t lda, size_t step_a, const void *b, size_t ldb,
+                            size_t step_b, void *c, size_t ldc, size_t step_c);
 /** y (m,n) = act(bias + x (m,k) W (k,n)): a layer; `bias` (n) or NULL. */
 VDI_API void vdi_affine(vdi_dtype dtype, size_t m, size_t n, size_t k, const void *x, size_t ldx,
                         const void *w, size_t ldw, const void *bias, vdi_act act, double act_param,
@@ -65,6 +73,10 @@ typedef struct vdi__gemm_args {
     vdi_act act;
     double act_param;
 } vdi__gemm_args;
+/* As many products of one shape: elements from one operand to the next */
+typedef struct vdi__gemm_many {
+    size_t count, step_a, step_b, step_c;
+} vdi__gemm_many;
 /* One register tile: C (rows,cols) = init + A B over k steps; element (i,p) of A at a[i * ars + p *
  * acs], (p,j) of B at b[p * ldb + j] */
 typedef struct vdi__tile {
@@ -74,9 +86,13 @@ typedef struct vdi__tile {
     bool ahead; /* C is large: fetch the next tile of it early */
 } vdi__tile;
 typedef void vdi__tile_fn(const vdi__tile *t);
-#define VDI__KERNELS_GEMM(X)                      \
-    X(gemm, OWN, void, (const vdi__gemm_args *g)) \
-    X(act_grad, LENT, void,                       \
+#define VDI__KERNELS_GEMM(X)                                                                \
+    X(gemm, OWN, void, (const vdi__gemm_args *g))                                           \
+    X(gemm_plain, OWN, void,                                                                \
+      (vdi_dtype dtype, int flags, size_t m, size_t n, size_t k, const void *a, size_t lda, \
+       const void *b, size_t ldb, void *c, size_t ldc))                                     \
+    X(gemm_batch, OWN, void, (const vdi__gemm_args *g, const vdi__gemm_many *batch))        \
+    X(act_grad, LENT, void,                                                                 \
       (vdi_act act, double p, size_t n, const void *y, const void *dy, void *dz))
 
 #endif /* VDI_KERNEL_GEMM_H */
@@ -86,6 +102,17 @@ typedef void vdi__tile_fn(const vdi__tile *t);
 
 VDI__DEF void vdi_gemm(vdi_dtype dtype, int flags, size_t m, size_t n, size_t k, const void *a,
                        size_t lda, const void *b, size_t ldb, void *c, size_t ldc) {
+    vdi__kernels_of(dtype)->gemm_plain(dtype, flags, m, n, k, a, lda, b, ldb, c, ldc);
+}
+
+VDI__DEF void vdi_gemm_batch(vdi_dtype dtype, int flags, size_t count, size_t m, size_t n, size_t k,
+                             const void *a, size_t lda, size_t step_a, const void *b, size_t ldb,
+                             size_t step_b, void *c, size_t ldc, size_t step_c) {
+    vdi__gemm_many batch;
+    batch.count = count;
+    batch.step_a = step_a;
+    batch.step_b = step_b;
+    batch.step_c = step_c;
     vdi__gemm_args g = VDI__ZERO;
     g.flags = flags;
     g.m = m;
@@ -97,7 +124,7 @@ VDI__DEF void vdi_gemm(vdi_dtype dtype, int flags, size_t m, size_t n, size_t k,
     g.ldb = ldb;
     g.c = c;
     g.ldc = ldc;
-    vdi__kernels_of(dtype)->gemm(&g);
+    vdi__kernels_of(dtype)->gemm_batch(&g, &batch);
 }
 
 VDI__DEF void vdi_affine(vdi_dtype dtype, size_t m, size_t n, size_t k, const void *x, size_t ldx,

@@ -37,6 +37,7 @@ typedef struct vdi__gemm_path {
 
 enum {
     VDI__GEMM_ROWS = 256,   /* a block of rows */
+    VDI__GEMM_LOW = 32,     /* most rows of a product without blocks */
     VDI__GEMM_FEW = 64,     /* a block of k where a panel is used once: it has to stay in the
                               first-level cache until then */
     VDI__GEMM_SLIM = 4,     /* most columns of a product that is turned over */
@@ -160,20 +161,28 @@ VDI__FN size_t vdi__gemm_row(const vdi__gemm_path *path, const vdi__gemm_args *g
     return done;
 }
 
+/* Rows of the next tile of nv vectors, where `left` remain. */
+VDI__FN size_t vdi__gemm_height(const vdi__gemm_path *path, size_t nv, size_t left) {
+    const size_t most = path->rows[nv - 1];
+    /* two tiles of 4 cost less than one of 6 and one for 2 */
+    if (left == 8 && most < 8) return 4;
+    if (left >= most) return most;
+    /* tiles of one vector have their number of rows built in: there are 1 to 8 and 16 */
+    return nv == 1 ? VDI__MIN(left, (size_t)8) : left;
+}
+
 /* The rows from i0 to i1 of a panel of nv vectors of columns from j on, over t->k steps from p
  * on. */
 VDI__FN void vdi__gemm_rows(const vdi__gemm_path *path, const vdi__gemm_args *g, vdi__tile *t,
                             size_t i0, size_t i1, size_t p, size_t j, size_t nv) {
     const bool accumulate = (g->flags & VDI_GEMM_ACC) != 0, goes_on = p > 0 || accumulate;
-    const size_t mr = path->rows[nv - 1], size = path->size;
+    const size_t size = path->size;
     const char *a = (const char *)g->a + (i0 * t->ars + p * t->acs) * size;
     char *c = (char *)g->c + (i0 * g->ldc + j) * size;
     t->init = g->bias && !accumulate ? (const char *)g->bias + j * size : NULL;
     t->ldinit = goes_on ? g->ldc : 0;
     for (size_t i = i1 - i0; i > 0; i -= t->rows) {
-        t->rows = VDI__MIN(i, mr);
-        /* two tiles of 4 cost less than one of 6 and one for 2 */
-        if (i == 8 && mr < 8) t->rows = 4;
+        t->rows = vdi__gemm_height(path, nv, i);
         t->a = a;
         t->c = c;
         if (goes_on) t->init = c;
@@ -239,30 +248,43 @@ VDI__NOINLINE VDI__FN void vdi__gemm_packed(const vdi__gemm_path *path, const vd
     vdi__gemm_blocks(path, g, start, vdi__gemm_align(space));
 }
 
-/* A product that is one tile, and reads B in place; false if it is not. */
-VDI__FN bool vdi__gemm_tile(const vdi__gemm_path *path, const vdi__gemm_args *g) {
+/* Is a product a column of tiles that read B in place, over all of k at once? */
+VDI__FN bool vdi__gemm_fits(const vdi__gemm_path *path, const vdi__gemm_args *g) {
     const size_t nv = vdi__gemm_vectors(path, g->n);
-    vdi__tile t;
-    if ((g->flags & VDI_GEMM_TB) || nv > path->vectors || g->k > path->steps) return false;
-    if (g->m > path->rows[nv - 1]) return false;
-    if (g->n < nv << path->shift && !path->masks_full && !(path->masks_small && g->m <= 4))
-        return false;
-    t.a = g->a;
-    t.b = g->b;
-    t.c = g->c;
-    t.init = g->flags & VDI_GEMM_ACC ? g->c : g->bias;
-    t.ldinit = g->flags & VDI_GEMM_ACC ? g->ldc : 0;
-    t.ars = g->flags & VDI_GEMM_TA ? 1 : g->lda;
-    t.acs = g->flags & VDI_GEMM_TA ? g->lda : 1;
-    t.ldb = g->ldb;
-    t.ldc = g->ldc;
-    t.k = g->k;
-    t.rows = g->m;
-    t.cols = g->n;
-    t.ahead = false;
-    path->tile[g->m > 4 ? 0 : 1][nv - 1](&t);
-    if (g->act != VDI_ACT_NONE) vdi__gemm_act(path, g, g->m, g->n, (char *)g->c, g->ldc);
-    return true;
+    if ((g->flags & VDI_GEMM_TB) || nv > path->vectors) return false;
+    if (g->m > VDI__GEMM_LOW || g->k > path->steps) return false;
+    return g->n == nv << path->shift || path->masks_full ||
+           (path->masks_small && (nv == 1 || g->m <= 4));
+}
+
+VDI__FN void vdi__gemm_tile_set(const vdi__gemm_args *g, vdi__tile *t) {
+    const bool ta = (g->flags & VDI_GEMM_TA) != 0, accumulate = (g->flags & VDI_GEMM_ACC) != 0;
+    t->a = g->a;
+    t->b = g->b;
+    t->c = g->c;
+    t->init = accumulate ? g->c : g->bias;
+    t->ldinit = accumulate ? g->ldc : 0;
+    t->ars = ta ? 1 : g->lda;
+    t->acs = ta ? g->lda : 1;
+    t->ldb = g->ldb;
+    t->ldc = g->ldc;
+    t->k = g->k;
+    t->cols = g->n;
+    t->ahead = false;
+}
+
+/* The column of tiles that begins at *t, of m rows. */
+VDI__FN void vdi__gemm_column(const vdi__gemm_path *path, vdi__tile *t, size_t m) {
+    const size_t nv = vdi__gemm_vectors(path, t->cols);
+    for (;;) {
+        t->rows = vdi__gemm_height(path, nv, m);
+        path->tile[t->rows > 4 ? 0 : t->rows > 1 ? 1 : 2][nv - 1](t);
+        m -= t->rows;
+        if (!m) return;
+        t->a = (const char *)t->a + t->rows * t->ars * path->size;
+        t->c = (char *)t->c + t->rows * t->ldc * path->size;
+        if (t->init) t->init = (const char *)t->init + t->rows * t->ldinit * path->size;
+    }
 }
 
 VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) {
@@ -270,7 +292,13 @@ VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) 
     const bool tb = (g->flags & VDI_GEMM_TB) != 0;
     size_t done = 0;
     if (g->m == 0 || g->n == 0) return;
-    if (g->m > 1 && vdi__gemm_tile(path, g)) return;
+    if (g->m > 1 && vdi__gemm_fits(path, g)) {
+        vdi__tile t;
+        vdi__gemm_tile_set(g, &t);
+        vdi__gemm_column(path, &t, g->m);
+        if (g->act != VDI_ACT_NONE) vdi__gemm_act(path, g, g->m, g->n, (char *)g->c, g->ldc);
+        return;
+    }
     if (g->n <= VDI__MIN((size_t)VDI__GEMM_SLIM, lanes / 4) && g->m >= lanes) {
         vdi__gemm_slim(path, g);
         return;
@@ -282,5 +310,47 @@ VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) 
         vdi__gemm_packed(path, g, done);
     else
         vdi__gemm_blocks(path, g, done, NULL);
+}
+
+VDI__FN void vdi__gemm_plain(const vdi__gemm_path *path, int flags, size_t m, size_t n, size_t k,
+                             const void *a, size_t lda, const void *b, size_t ldb, void *c,
+                             size_t ldc) {
+    vdi__gemm_args g = VDI__ZERO;
+    g.flags = flags;
+    g.m = m;
+    g.n = n;
+    g.k = k;
+    g.a = a;
+    g.lda = lda;
+    g.b = b;
+    g.ldb = ldb;
+    g.c = c;
+    g.ldc = ldc;
+    vdi__gemm_run(path, &g);
+}
+
+/* Small products set up their tile once. */
+VDI__FN void vdi__gemm_batch(const vdi__gemm_path *path, const vdi__gemm_args *g,
+                             const vdi__gemm_many *batch) {
+    const size_t step_a = batch->step_a * path->size, step_b = batch->step_b * path->size;
+    const size_t step_c = batch->step_c * path->size;
+    const bool tiles = g->m > 0 && g->n > 0 && vdi__gemm_fits(path, g);
+    vdi__gemm_args one = *g;
+    vdi__tile t;
+    vdi__gemm_tile_set(g, &t);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (tiles) {
+            t.a = one.a;
+            t.b = one.b;
+            t.c = one.c;
+            if (t.init) t.init = t.c;
+            vdi__gemm_column(path, &t, g->m);
+        } else {
+            vdi__gemm_run(path, &one);
+        }
+        one.a = (const char *)one.a + step_a;
+        one.b = (const char *)one.b + step_b;
+        one.c = (char *)one.c + step_c;
+    }
 }
 #endif

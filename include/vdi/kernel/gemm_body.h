@@ -15,10 +15,12 @@
 #define VDI__PREFETCH(p) ((void)0)
 #endif
 #endif
-/* mr, nv and masked are constants after inlining, and acc stays in registers. Rows beyond t->rows
-   repeat the first one and are not stored. */
-VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, const vdi__tile *t) {
-    const VDI_T *a[8];
+/* mr, nv, masked and exact are constants after inlining, and acc stays in registers. Rows beyond
+   t->rows repeat the first one and are not stored; with `exact` there are none, and three rows share
+   a pointer, so that the addresses fit into registers, too. */
+VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, bool exact,
+                                     const vdi__tile *t) {
+    const VDI_T *a[16];
     const VDI_T *b = (const VDI_T *)t->b, *init = (const VDI_T *)t->init;
     VDI_T *c = (VDI_T *)t->c;
     const size_t ars = t->ars;
@@ -30,8 +32,13 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, const vd
     const VDI_TAIL tail = VDI_VTAIL(t->cols - last);
     VDI_V acc[VDI_REGISTERS], v[16];
     size_t offset = 0;
-    VDI__UNROLL for (size_t i = 0; i < mr; i++) {
-        a[i] = (const VDI_T *)t->a + (i < rows ? i * ars : 0);
+    if (exact) {
+        a[0] = (const VDI_T *)t->a;
+        VDI__UNROLL for (size_t i = 3; i < mr; i += 3) a[i] = a[i - 3] + 3 * ars;
+    } else {
+        VDI__UNROLL for (size_t i = 0; i < mr; i++) {
+            a[i] = (const VDI_T *)t->a + (i < rows ? i * ars : 0);
+        }
     }
     VDI__UNROLL for (size_t i = 0; i < mr * nv; i++) acc[i] = VDI_VZERO();
     if (init) {
@@ -53,12 +60,16 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, const vd
             v[j] = masked && j + 1 == nv ? VDI_VLOADT(b + last, tail) : VDI_VLOAD(b + j * VDI_W);
         }
         VDI__UNROLL for (size_t i = 0; i < mr; i++) {
-            const VDI_V x = VDI_VSET1(a[i][offset]);
+            const VDI_V x = VDI_VSET1(exact ? a[i / 3 * 3][i % 3 * ars] : a[i][offset]);
             VDI__UNROLL for (size_t j = 0; j < nv; j++) {
                 acc[i * nv + j] = VDI_VFMA(x, v[j], acc[i * nv + j]);
             }
         }
-        offset += acs;
+        if (exact) {
+            VDI__UNROLL for (size_t i = 0; i < mr; i += 3) a[i] += acs;
+        } else {
+            offset += acs;
+        }
         b += ldb;
     }
     VDI__UNROLL for (size_t i = 0; i < mr; i++) {
@@ -71,28 +82,60 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, const vd
 
 #define VDI__TILE(mr, nv, masked)                                       \
     VDI_KERNEL void VDI_PN(vdi__tile_##mr##x##nv)(const vdi__tile *t) { \
-        VDI_PN(vdi__tile_run)(mr, nv, masked, t);                       \
+        VDI_PN(vdi__tile_run)(mr, nv, masked, false, t);                \
     }
-VDI__TILE(1, 1, VDI__MASK_SMALL)
 VDI__TILE(1, 2, VDI__MASK_SMALL)
 VDI__TILE(1, 4, VDI__MASK_SMALL)
-VDI__TILE(4, 1, VDI__MASK_SMALL)
 VDI__TILE(4, 2, VDI__MASK_SMALL)
 #if VDI_REGISTERS == 32
 VDI__TILE(1, 8, VDI__MASK_SMALL)
 VDI__TILE(1, 16, VDI__MASK_SMALL)
 VDI__TILE(4, 3, VDI__MASK_SMALL)
 VDI__TILE(4, 4, VDI__MASK_SMALL)
-VDI__TILE(8, 1, VDI__MASK_FULL)
 VDI__TILE(8, 2, VDI__MASK_FULL)
 VDI__TILE(8, 3, VDI__MASK_FULL)
 VDI__TILE(6, 4, VDI__MASK_FULL)
 #elif !VDI_FALLBACK
 VDI__TILE(1, 8, VDI__MASK_SMALL)
-VDI__TILE(6, 1, VDI__MASK_FULL)
 VDI__TILE(6, 2, VDI__MASK_FULL)
 #endif
 #undef VDI__TILE
+
+/* One vector of columns and exactly t->rows rows. Small products end here: with rows that are
+ * constants nothing is chosen, and strides are part of the addresses. */
+#if VDI_REGISTERS == 32
+#define VDI__ROWS_EXACT(m) ((m)-1 < 8 || (m) == 16)
+#elif !VDI_FALLBACK
+#define VDI__ROWS_EXACT(m) ((m)-1 < 8)
+#else
+#define VDI__ROWS_EXACT(m) ((m)-1 < 4)
+#endif
+#define VDI__ROWS(mr)                                            \
+    case mr:                                                     \
+        t.rows = mr;                                             \
+        VDI_PN(vdi__tile_run)(mr, 1, VDI__MASK_SMALL, true, &t); \
+        break;
+VDI_SHARED void VDI_PN(vdi__tile_rows)(const vdi__tile *request) {
+    vdi__tile t = *request;
+    t.ahead = false;
+    switch (t.rows) {
+        VDI__ROWS(1)
+        VDI__ROWS(2)
+        VDI__ROWS(3)
+        VDI__ROWS(4)
+#if !VDI_FALLBACK
+        VDI__ROWS(5)
+        VDI__ROWS(6)
+        VDI__ROWS(7)
+        VDI__ROWS(8)
+#endif
+#if VDI_REGISTERS == 32
+        VDI__ROWS(16)
+#endif
+    default: break;
+    }
+}
+#undef VDI__ROWS
 
 /* Copy a panel of B: `steps` of k by `cols` columns, filled up with zeros to `width`. With `turned`
  * the columns are rows in memory. */
@@ -157,23 +200,23 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
 #define VDI__X(r, v) VDI_PN(vdi__tile_##r##x##v)
 #if VDI_REGISTERS == 32
     4,
-    {8, 8, 8, 6},
+    {16, 8, 8, 6},
     240,
     VDI__MASK_FULL,
     VDI__MASK_SMALL,
-    {{VDI__X(8, 1), VDI__X(8, 2), VDI__X(8, 3), VDI__X(6, 4)},
-     {VDI__X(4, 1), VDI__X(4, 2), VDI__X(4, 3), VDI__X(4, 4)},
-     {VDI__X(1, 1), VDI__X(1, 2), VDI__X(4, 3), VDI__X(1, 4)}},
+    {{VDI_PN(vdi__tile_rows), VDI__X(8, 2), VDI__X(8, 3), VDI__X(6, 4)},
+     {VDI_PN(vdi__tile_rows), VDI__X(4, 2), VDI__X(4, 3), VDI__X(4, 4)},
+     {VDI_PN(vdi__tile_rows), VDI__X(1, 2), VDI__X(4, 3), VDI__X(1, 4)}},
     {VDI__X(1, 16), VDI__X(1, 8), VDI__X(1, 4)},
 #elif !VDI_FALLBACK
     2,
-    {6, 6, 0, 0},
+    {8, 6, 0, 0},
     320,
     VDI__MASK_FULL,
     VDI__MASK_SMALL,
-    {{VDI__X(6, 1), VDI__X(6, 2), NULL, NULL},
-     {VDI__X(4, 1), VDI__X(4, 2), NULL, NULL},
-     {VDI__X(1, 1), VDI__X(1, 2), NULL, NULL}},
+    {{VDI_PN(vdi__tile_rows), VDI__X(6, 2), NULL, NULL},
+     {VDI_PN(vdi__tile_rows), VDI__X(4, 2), NULL, NULL},
+     {VDI_PN(vdi__tile_rows), VDI__X(1, 2), NULL, NULL}},
     {NULL, VDI__X(1, 8), VDI__X(1, 4)},
 #else
     2,
@@ -181,9 +224,9 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
     320,
     VDI__MASK_FULL,
     VDI__MASK_SMALL,
-    {{VDI__X(4, 1), VDI__X(4, 2), NULL, NULL},
-     {VDI__X(4, 1), VDI__X(4, 2), NULL, NULL},
-     {VDI__X(1, 1), VDI__X(1, 2), NULL, NULL}},
+    {{VDI_PN(vdi__tile_rows), VDI__X(4, 2), NULL, NULL},
+     {VDI_PN(vdi__tile_rows), VDI__X(4, 2), NULL, NULL},
+     {VDI_PN(vdi__tile_rows), VDI__X(1, 2), NULL, NULL}},
     {NULL, NULL, VDI__X(1, 4)},
 #endif
 #undef VDI__X
@@ -193,6 +236,38 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
 
 VDI_KERNEL void VDI_PN(vdi__kernel_gemm)(const vdi__gemm_args *g) {
     vdi__gemm_run(&VDI_PN(vdi__gemm_path), g);
+}
+
+VDI_KERNEL void VDI_PN(vdi__kernel_gemm_batch)(const vdi__gemm_args *g,
+                                               const vdi__gemm_many *batch) {
+    vdi__gemm_batch(&VDI_PN(vdi__gemm_path), g, batch);
+}
+
+/* The arguments stay where vdi_gemm has them, and the smallest products where they arrive. */
+VDI_KERNEL void VDI_PN(vdi__kernel_gemm_plain)(vdi_dtype dtype, int flags, size_t m, size_t n,
+                                               size_t k, const void *a, size_t lda, const void *b,
+                                               size_t ldb, void *c, size_t ldc) {
+    (void)dtype;
+    if (VDI__ROWS_EXACT(m) && n - 1 < VDI_W && (VDI_MASKS || n == VDI_W) &&
+        !(flags & VDI_GEMM_TB)) {
+        vdi__tile t;
+        const bool ta = (flags & VDI_GEMM_TA) != 0;
+        t.a = a;
+        t.b = b;
+        t.c = c;
+        t.init = flags & VDI_GEMM_ACC ? c : NULL;
+        t.ars = ta ? 1 : lda;
+        t.acs = ta ? lda : 1;
+        t.ldb = ldb;
+        t.ldc = t.ldinit = ldc;
+        t.k = k;
+        t.rows = m;
+        t.cols = n;
+        t.ahead = false;
+        VDI_PN(vdi__tile_rows)(&t);
+        return;
+    }
+    vdi__gemm_plain(&VDI_PN(vdi__gemm_path), flags, m, n, k, a, lda, b, ldb, c, ldc);
 }
 
 /* dz = dy act'(.), from y = act(.) */
@@ -235,3 +310,4 @@ VDI_KERNEL void VDI_PN(vdi__kernel_act_grad)(vdi_act act, double p, size_t n, co
 }
 #undef VDI__MASK_FULL
 #undef VDI__MASK_SMALL
+#undef VDI__ROWS_EXACT
