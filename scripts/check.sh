@@ -346,6 +346,7 @@ step_tool() {
     run $MAKE -s --no-print-directory vdi B="$B"
     sh tests/sacd.sh ./vdi > "$dir/out" 2>&1
     rc=$?
+    sh tests/tool_values.sh ./vdi >> "$dir/out" 2>&1 || rc=1
     sh tests/tool.sh ./vdi >> "$dir/out" 2>&1 || rc=1
     cat "$dir/out"
     say "$(tail -n 1 "$dir/out")"
@@ -390,7 +391,7 @@ step_asan() {
     return $rc
 }
 
-# The tool under both sanitizers: all that tests/tool.sh does, and a full disk. Kernels are watched by the suites; here one path has to do.
+# The tool under both sanitizers: all that its scripts do, and a full disk. Kernels are watched by the suites; here one path has to do.
 step_asantool() {
     need gcc gcc
     san="-O1 -g1 -DVDI_NO_SSE2 -DVDI_NO_AVX512 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
@@ -399,20 +400,22 @@ step_asantool() {
     run gcc $san $objects -o "$dir/vdi" -lm -lpthread
     # the leaks of a process that ends are none, and where ptrace is refused they cannot be looked for
     ASAN_OPTIONS=detect_leaks=0:log_path=$PWD/$dir/report UBSAN_OPTIONS=print_stacktrace=1:log_path=$PWD/$dir/report
-    VDI_TEST_SANITIZED=1
-    export ASAN_OPTIONS UBSAN_OPTIONS VDI_TEST_SANITIZED
-    sh tests/tool.sh "$dir/vdi" > "$dir/out" 2>&1
-    rc=$?
-    cat "$dir/out"
-    said=$(tail -n 1 "$dir/out")
+    VDI_TEST_SANITIZED=1 VDI_TEST_PATIENCE=${VDI_TEST_PATIENCE:-20}
+    export ASAN_OPTIONS UBSAN_OPTIONS VDI_TEST_SANITIZED VDI_TEST_PATIENCE
+    rc=0 said=
+    for script in tool_values sacd tool; do
+        sh tests/$script.sh "$dir/vdi" > "$dir/out" 2>&1 || rc=1
+        cat "$dir/out"
+        said="$said$(tail -n 1 "$dir/out"); "
+    done
     mkdir -p "$dir/disk"
     if mount -t tmpfs -o size=1m tmpfs "$dir/disk" 2> /dev/null; then
         sh tests/full_disk.sh "$PWD/$dir/vdi" "$PWD/$dir/disk" > "$dir/out" 2>&1 || rc=1
         cat "$dir/out"
-        said="$said; full disk: $(tail -n 1 "$dir/out")"
+        said="${said}full disk: $(tail -n 1 "$dir/out")"
         umount "$dir/disk"
     else
-        said="$said; full disk: may not mount one here"
+        said="${said}full disk: may not mount one here"
     fi
     for report in "$dir"/report.*; do
         [ ! -s "$report" ] || { rc=1; cat "$report"; }

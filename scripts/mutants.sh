@@ -2,15 +2,17 @@
 # Would the tests notice? One token of the library is changed, the tests run, and they should fail.
 #     mutants.sh            NUMBER mutants (default 200), one after the other; goes on where it was stopped
 #     mutants.sh --list     which they are: number, area, file, line, column, before, after
+#     mutants.sh --again    those that survived, once more (with tests that are new)
 #     mutants.sh --report   what is known so far
 # SEED (default 1) chooses them. The cheap pass compiles with tcc (in a tenth of a second; without it gcc
 # -O1), scalar alone, and runs the suites of the area at a fiftieth of their repetitions. With THOROUGH=1
 # those that survived it meet the same suites compiled by gcc with all that learns. A mutant that changes
 # no code (in a pass that is not compiled here) is replaced by the next. AREAS limits a run to some of
-# them; LIMIT is how many seconds of a processor a suite may take. Results: build/mutants/results.
+# them. A suite may take five times the processor time that it takes unchanged, and ten seconds more.
+# Results: build/mutants/results.
 set -u
 export LC_ALL=C
-CC=${CC:-gcc} B=${B:-build} NUMBER=${NUMBER:-200} SEED=${SEED:-1} LIMIT=${LIMIT:-60}
+CC=${CC:-gcc} B=${B:-build} NUMBER=${NUMBER:-200} SEED=${SEED:-1}
 AREAS=${AREAS:-kernel linalg grad model io tool}
 out=$B/mutants
 mkdir -p "$out"
@@ -121,37 +123,89 @@ prepare() { # test objects and the unchanged library, once
     done
     cheap include/vdi "$out/plain.o" || exit 1
     link "$out/plain.o" "$out/plain" || exit 1
+    kind=plain
+    if [ "${THOROUGH:-0}" = 1 ]; then
+        kind=thorough
+        thorough include/vdi "$out/thorough.o" && link "$out/thorough.o" "$out/thorough" || exit 1
+    fi
     # code by tcc leaves floating-point exceptions of its own
     "$out/plain" --list | grep -v '^elementwise/exceptions' > "$out/tests"
+    mkdir -p "$out/limits"
 }
 link() { $CC -z noexecstack "$out"/o/*.o "$1" $tcc_runtime -o "$2" -lm -lpthread 2> /dev/null; }
 
+# limited SUITE SECONDS PROGRAM: that suite, for so much time of a processor
+# shellcheck disable=SC2046
+# shellcheck disable=SC3045 # dash, bash, ksh and busybox have it
+limited() { (ulimit -t "$2"; exec "$3" $(grep "^$1/" "$out/tests")) > "$out/log" 2>&1; }
+
+# How long a suite may take. The library as it is sets it, and has to pass: nothing else proves that it was the mutant that failed.
+limit_of() {
+    if [ ! -s "$out/limits/$kind-$1" ]; then
+        took=$( (limited "$1" 3600 "$out/$kind" || echo failed; times) | awk '/failed/ { print; exit } END { split($1, t, /[ms]/); print int(5 * (60 * t[1] + t[2])) + 10 }')
+        [ "${took#failed}" = "$took" ] || { echo "$1 fails with the library as it is: $(tail -n 3 "$out/log")" >&2; exit 1; }
+        echo "$took" > "$out/limits/$kind-$1"
+    fi
+}
+
 judge() { # judge PROGRAM FILE: the suite that fails, or "survived"
-    for suite in $(suites "$2"); do
-        # shellcheck disable=SC2046
-        # shellcheck disable=SC3045 # dash, bash, ksh and busybox have it
-        (ulimit -t "$LIMIT"; exec "$1" $(grep "^$suite/" "$out/tests")) > "$out/log" 2>&1 || { echo "killed $suite"; return; }
+    for suite in $(suites "$2"); do limit_of "$suite"; done
+    # the cheap ones first: most mutants do not get any farther
+    for suite in $(for s in $(suites "$2"); do echo "$(cat "$out/limits/$kind-$s") $s"; done | sort -n | cut -d' ' -f2); do
+        limited "$suite" "$(cat "$out/limits/$kind-$suite")" "$1" || { echo "killed $suite"; return; }
     done
     echo survived
 }
 
-tool() { # tool FILE MUTATED: compiles one file of the tool anew, and tries it
+# Which scripts try a file of the tool, the short one first. Each ends at its first failure; their clocks have patience.
+scripts() {
+    case $1 in
+    *sacd* | */inspect*.c | */pipe.c | */environment.c) echo "tool_values sacd tool" ;;
+    *) echo "tool_values tool" ;;
+    esac
+}
+
+tool_object() { $CC -w -std=gnu11 -O1 -I. -I"$B/tool" -c "$1" -o "$2"; }
+tool_passes() { # tool_passes SCRIPT PROGRAM
+    VDI_TEST_STOP=1 VDI_TEST_PATIENCE=20 timeout 7200 sh "tests/$1.sh" "$2" > "$out/log" 2>&1
+}
+
+# The tool as it is, once: it has to pass, too.
+tool_prepare() {
     mkdir -p "$out/tool"
-    [ -f "$B/tool/page.h" ] || make -s "$B/tool/page.h"
     for source in examples/vdi/*.c; do
         object=$out/tool/$(basename "$source" .c).o
-        [ -f "$object" ] || $CC -w -std=gnu11 -O1 -Iexamples/vdi -I. -I"$B/tool" -DVDI_NO_SIMD -c "$source" -o "$object" || exit 1
+        [ ! -f "$object" ] || [ -n "$(find "$source" -newer "$object")" ] || continue
+        case $source in
+        */vdi.c) $CC -w -std=gnu11 -O2 -DVDI_NO_SSE2 -DVDI_NO_AVX512 -I. -c "$source" -o "$object" || exit 1 ;;
+        *) tool_object "$source" "$object" || exit 1 ;;
+        esac
+        rm -f "$out"/limits/tool-*
     done
-    name=$(basename "$1" .c)
-    cp "$2" "examples/vdi/.mutant.c"
-    $CC -w -std=gnu11 -O1 -Iexamples/vdi -I. -I"$B/tool" -DVDI_NO_SIMD -c examples/vdi/.mutant.c -o "$out/tool.o"
+    $CC "$out"/tool/*.o -o "$out/tool_as_it_is" -lm -lpthread || exit 1
+    for script in $(scripts "$1"); do
+        [ ! -f "$out/limits/tool-$script" ] || [ -n "$(find "tests/$script.sh" -newer "$out/limits/tool-$script")" ] || continue
+        tool_passes "$script" "$out/tool_as_it_is" || { echo "$script.sh fails with the tool as it is: $(tail -n 3 "$out/log")" >&2; exit 1; }
+        touch "$out/limits/tool-$script"
+    done
+}
+
+tool() { # tool FILE MUTATED: compiles one file of the tool anew, and tries it
+    tool_prepare "$1"
+    # under one name, which is in the object
+    cp "$1" examples/vdi/.mutant.c
+    tool_object examples/vdi/.mutant.c "$out/unchanged.o"
+    cp "$2" examples/vdi/.mutant.c
+    tool_object examples/vdi/.mutant.c "$out/changed.o"
     built=$?
     rm -f examples/vdi/.mutant.c
-    [ $built = 0 ] || { echo none; return; }
-    if cmp -s "$out/tool.o" "$out/tool/$name.o"; then echo none; return; fi
+    if [ $built != 0 ] || cmp -s "$out/changed.o" "$out/unchanged.o"; then echo none; return; fi
     # shellcheck disable=SC2046
-    $CC "$out/tool.o" $(ls "$out"/tool/*.o | grep -v "/$name\.o") -o "$out/vdi" -lm -lpthread || { echo none; return; }
-    if timeout $((LIMIT * 60)) sh tests/tool.sh "$out/vdi" > "$out/log" 2>&1; then echo survived; else echo "killed tool.sh"; fi
+    $CC "$out/changed.o" $(ls "$out"/tool/*.o | grep -v "/$(basename "$1" .c)\.o") -o "$out/vdi" -lm -lpthread || { echo none; return; }
+    for script in $(scripts "$1"); do
+        tool_passes "$script" "$out/vdi" || { echo "killed $script.sh"; return; }
+    done
+    echo survived
 }
 
 one() { # one AREA FILE LINE COLUMN BEFORE AFTER: its verdict
@@ -191,22 +245,26 @@ touch "$out/results"
 prepare
 VDI_TEST_SCALE=${VDI_TEST_SCALE:-0.02}
 export VDI_TEST_SCALE
-if [ "${THOROUGH:-0}" = 1 ]; then
-    awk '{ last[$1] = $0 } END { for (i in last) if (last[i] ~ / survived$/) print last[i] }' "$out/results" | sort -n > "$out/queue"
-else
+if [ "${THOROUGH:-0}" != 1 ]; then
     VDI_TEST_EMULATED=1
     export VDI_TEST_EMULATED
+fi
+again=0
+if [ "${1:-}" = --again ] || [ "${THOROUGH:-0}" = 1 ]; then
+    again=1
+    awk '{ last[$1] = $0 } END { for (i in last) if (last[i] ~ / survived$/) print last[i] }' "$out/results" | sort -n > "$out/queue"
+else
     [ -s "$out/queue.$SEED.$NUMBER" ] || chosen > "$out/queue.$SEED.$NUMBER"
     cp "$out/queue.$SEED.$NUMBER" "$out/queue"
 fi
 while read -r id area file line column before after _; do
-    if [ "${THOROUGH:-0}" != 1 ]; then
+    if [ $again = 0 ]; then
         [ "$(awk '$8 != "none" { n[$1] } END { print length(n) }' "$out/results")" -lt "$NUMBER" ] || break
         if grep -q "^$id " "$out/results"; then continue; fi
     fi
     case " $AREAS " in *" $area "*) ;; *) continue ;; esac
     # without a second process there would be no way to keep the terminal from the tests
-    verdict=$(one "$area" "$file" "$line" "$column" "$before" "$after" < /dev/null)
+    verdict=$(one "$area" "$file" "$line" "$column" "$before" "$after" < /dev/null) || exit 1
     echo "$id $area $file $line $column $before $after $verdict" | tee -a "$out/results"
 done < "$out/queue"
 report

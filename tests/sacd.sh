@@ -1,36 +1,12 @@
 #!/bin/sh
 # `vdi sacd` with simulators as they are: sacd.sh [./vdi]. They hang, die, never end, do not repeat
 # themselves, and are interrupted anywhere. Prints "N passed, N failed"; needs a shell, awk and cmp.
-set -u
-vdi=$(cd "$(dirname "${1:-./vdi}")" && pwd)/$(basename "${1:-./vdi}")
-here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT && cd "$work" || exit 1
-passed=0 failed=0
-ok() {
-    if [ "$2" -eq 0 ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAIL $1"
-    fi
-}
-exits() { # exits WANTED NAME COMMAND...
-    wanted=$1 name=$2
-    shift 2
-    "$@" > out.txt 2> err.txt
-    code=$?
-    [ $code -eq "$wanted" ]
-    ok "$name: exit $code, expected $wanted ($(head -n 1 err.txt))" $?
-}
+# shellcheck source=tests/shell.sh
+. "$(dirname "$0")/shell.sh"
 says() { # says PATTERN NAME
     grep -q -e "$1" err.txt
     ok "$2: $(head -n 1 err.txt)" $?
 }
-same() {
-    cmp -s "$1" "$2"
-    ok "$1 and $2 differ" $?
-}
-
 # A server of one observation, action and component, in shell. END: steps of an episode (0: it never
 # ends). HANG: it stops to answer at that step. LIFE: it dies there. NOISE: it does not repeat itself.
 cat > server.sh << 'END_OF_SERVER'
@@ -88,7 +64,7 @@ stopped() {
     wait $pid
     code=$?
     took=$((($(date +%s%N) - before) / 1000000))
-    [ $code -eq "$wanted" ] && [ $took -lt 2000 ]
+    [ $code -eq "$wanted" ] && [ $took -lt $((2000 * patience)) ]
     ok "$name: exit $code after $took ms, expected $wanted ($(head -n 1 err.txt))" $?
 }
 stopped INT 130 'Ctrl-C in an endless episode' sacd train --env-cmd 'sh server.sh' --hidden 8,8 \
@@ -248,7 +224,9 @@ class Toy:
     def __init__(self, name):
         self.observation_space = spaces.Sequence() if name == "Ragged" else spaces.Box([-9e9], [9e9])
         self.action_space = {"Whole": spaces.Box([0], [3], "i"), "Choice": spaces.Discrete(3, 5)}.get(name, spaces.Box([-1.0], [1.0]))
-        self.unwrapped = self
+        self.unwrapped, self.name = self, name
+        if name == "Parts":
+            self.reward_space = spaces.Box([-9.0, -9.0], [9.0, 9.0])
 
     def reset(self, seed):
         self.steps = 0
@@ -259,6 +237,10 @@ class Toy:
         with open("actions.txt", "a") as file:
             print(repr(a), file=file)
         self.steps += 1
+        if self.name == "Parts":
+            return [a], Array([a, -2 * a]), False, self.steps == 10, {}
+        if self.name == "Told":
+            return [a], 3 * a, self.steps == 10, False, {"push": a / 2, "pull": -4 * a}
         return [1000.0 * a], 1e-6 * a, False, self.steps == 10, {}
 
 
@@ -275,7 +257,32 @@ if command -v python3 > /dev/null; then
     [ "$(sort -u actions.txt | tr '\n' ' ')" = '0 1 2 3 ' ]
     ok "actions 0 to 3: $(sort -u actions.txt | tr '\n' ' ')" $?
     says 'vdi: warning: scale: the reward of a step is about' 'a reward that is not seen is told'
+    # the log has the rewards of each episode: sums over the ten actions that the environment has seen
+    returns() { # returns NAME TERMINATED COLUMN=FACTOR...: of log.csv
+        name=$1 ended=$2
+        shift 2
+        for pair; do
+            said=$(awk -v column="${pair%=*}" -v factor="${pair#*=}" -v ended="$ended" 'FILENAME == "actions.txt" { sum[int((FNR - 1) / 10)] += factor * $1; next }
+                FNR == 1 { n = split($0, name, ","); for (i = 1; i <= n; i++) at[name[i]] = i; next }
+                { split($0, f, ","); e = f[at[column]] - sum[FNR - 2]; size += sum[FNR - 2] ^ 2; off += e * e; rows++; bad += f[at["terminated"]] != ended }
+                END { print (rows == 6 && size > 0 && off <= 1e-12 * size && !bad) ? "yes" : rows " rows, off by " off " of " size ", " bad + 0 " ended otherwise" }' \
+                actions.txt "gym-$name/log.csv")
+            [ "$said" = yes ]
+            ok "$name, ${pair%=*}: $said" $?
+        done
+    }
+    returns Whole 0 return=1e-6 r_reward=1e-6
     rm actions.txt
+    exits 0 'a vector of rewards' gym 'Parts --names up,down'
+    mv 'gym-Parts --names up,down' gym-Parts
+    returns Parts 0 return=-1 r_up=1 r_down=-2
+    rm actions.txt
+    exits 0 'components out of info' gym 'Told --info push,pull'
+    mv 'gym-Told --info push,pull' gym-Told
+    returns Told 1 return=3 r_push=0.5 r_pull=-4 r_rest=6.5
+    rm actions.txt
+    exits 1 'names that are too few' gym 'Parts --names up'
+    says 'expected 2 names of components, got 1' 'how many is told'
     exits 0 'choices through the bridge' gym Choice
     [ "$(sort -u actions.txt | tr '\n' ' ')" = '5 6 7 ' ]
     ok "choices 5 to 7: $(sort -u actions.txt | tr '\n' ' ')" $?
@@ -311,7 +318,8 @@ END
         exits 0 "the C of $run" cc -std=c99 -Wall -Wextra -Werror -I"out-$run" check.c -o check -lm
         exits 0 "it says what the policy said" ./check
         sed -i.bak 's/_bias_1\[\([0-9]*\)\] = {/_bias_1[\1] = {9 + /' "out-$run/pilot.h"
-        cc -std=c99 -I"out-$run" check.c -o check -lm 2> /dev/null && exits 1 "a wrong number is found" ./check
+        cc -std=c99 -I"out-$run" check.c -o check -lm 2> /dev/null && ! ./check > out.txt
+        ok "a wrong number in the C of $run is found" $?
     fi
 done
 exits 2 'a name that C does not know' "$vdi" sacd export two --name 9lives --out out-two

@@ -63,7 +63,7 @@ static const vdi_field vdi__ds_rows[] = {
     VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.buffer_last, 0, 0, 16777215, VDI_FIELD_COMPUTED,
                         "frames at its end that do not count"),
     VDI__DS_REAL(train.rate, 1e-3, 1e-12, 10, "learning rate of the network"),
-    VDI__DS_REAL(train.theta_factor, 30, 0, 1e6, "rate of theta over that of the network"),
+    VDI__DS_REAL(train.theta_factor, 30, 0, 1e12, "rate of theta over that of the network"),
     VDI__DS_REAL(train.clip_norm, 0.02, -1e9, 1e9,
                  "longest gradient of the network; negative: any"),
     VDI_FIELD_ENUM(vdi_deepspike_desc, train.schedule.kind, vdi__ds_schedules_words,
