@@ -46,6 +46,21 @@ static void bleaching(void) {
     for (int t = 0; t < FRAMES; t++)
         y[t] += 3 * exp(-t / 1800.0);
 }
+/* 20 s a period, ten times the noise: the running baseline does not follow */
+static void slow_waves(void) {
+    for (int t = 0; t < FRAMES; t++)
+        y[t] += sin(2 * VDI_PI * t / 600);
+}
+/* the same without a period, three times the noise */
+static void slow_noise(void) {
+    vdi_rng rng = vdi_rng_make(13, 0);
+    const double keep = exp(-1 / 600.0);
+    double z = 0;
+    for (int t = 0; t < FRAMES; t++) {
+        z = keep * z + sqrt(1 - keep * keep) * vdi_rng_normal(&rng);
+        y[t] += 0.3 * z;
+    }
+}
 static void upside_down(void) {
     for (int t = 0; t < FRAMES; t++)
         y[t] = -y[t];
@@ -73,6 +88,7 @@ static const struct {
     {dark_frames, "outliers"}, {rhythm, "line"},
     {averaged, "smoothness"},  {bleaching, "drift"},
     {upside_down, "skew"},     {over_nothing, "unsteady"},
+    {slow_waves, "wander"},    {slow_noise, "wander"},
 };
 
 static vdi_status measure(double fps, vdi_trace_quality *q) {
@@ -109,12 +125,19 @@ TEST(quality, values) {
     CHECK_CLOSE(q.noise_level, 1.7415, 0.05);
     CHECK_CLOSE(q.decay, 0.5, 0.2);
     CHECK_CLOSE(q.smoothness, 1, 0.05);
-    CHECK(q.missing == 0 && q.line == 0);
+    CHECK(q.missing == 0 && q.line == 0 && q.wander == 0);
+    CHECK_CLOSE(q.interval, 1 / 30.0, 1e-6);
     /* time alone is scaled */
     CHECK_OK(measure(7.5, &q), err);
     CHECK_CLOSE(q.decay, 2, 0.8);
     CHECK_CLOSE(q.noise_level, 2 * 1.7415, 0.1);
     CHECK(isnan(q.smoothness), "too slow to tell");
+    CHECK_OK(measure(2, &q), err); /* only the rate is unusual here */
+    CHECK_CLOSE(q.interval, 0.5, 1e-6);
+    for (int k = 0; k < vdi_trace_quality_count(); k++) {
+        const bool few = strcmp(vdi_trace_quality_kind(k)->name, "interval") == 0;
+        CHECK(vdi_trace_quality_flag(&q, k) == few, "%s", vdi_trace_quality_kind(k)->name);
+    }
     every_other_missing();
     CHECK_OK(measure(30, &q), err);
     CHECK_CLOSE(q.missing, 0.5, 1e-12);

@@ -25,6 +25,14 @@ TEST(score_spikes, against_the_reference) {
          0.34998288770655794, 0.5969467681266526, 0.9447894626677616, 4.614606073675311,
          0.1822361814489825},
     };
+    /* r160g of the estimate 400 and 120 ms earlier, as it is, 400 ms later */
+    static const int delay[4] = {0, 7, 10, 20};
+    static const double delayed[4][4] = {
+        {-0.12980998575266947, 0.33038728252613825, 0.6330001858716782, 0.11882158248338942},
+        {0.0982490940121593, 0.17966288991725915, 0.17569984159741184, -0.09967586100556164},
+        {0.07782362688866158, 0.3377582896975954, 0.5831637488063101, -0.013595717230616844},
+        {-0.3688817229604192, 0.38095017888579796, 0.9082733130854312, -0.42629888080472556},
+    };
     for (int c = 0; c < 4; c++) {
         static double est[2][FRAMES], times[2][200];
         vdi_score_train trial[2];
@@ -58,6 +66,8 @@ TEST(score_spikes, against_the_reference) {
             else
                 CHECK_CLOSE(got[k], expected[c][k], 1e-10);
         }
+        for (int k = 0; k < 4; k++)
+            CHECK_CLOSE(r.delayed[delay[k]], delayed[c][k], 1e-10);
         CHECK(r.nonfinite == 2);
         free(work);
     }

@@ -37,6 +37,25 @@ same share.bin whole.bin
 grep -q '^1,' share/params.csv
 ok 'a share names its neuron' $?
 exits 2 'no such share' "$vdi" spikes infer rows.npy --fps 30 --shard 4/3 --out e
+# several files: a folder each, with the bytes of a run of its own; a share of the files; no two of one name
+mkdir -p other && cp cells.csv other/rows.csv
+exits 0 'several files' "$vdi" spikes infer rows.npy columns.npy cells.csv --fps 30 --out several --json
+grep -q '^{"files": 3, "neurons": 406, ' out.txt && [ "$(wc -l <out.txt)" -eq 1 ]
+ok "one line for all files: $(cat out.txt)" $?
+grep -q '^vdi: warning: shape: 400 neurons of 3 frames.*, in columns.npy$' err.txt
+ok "a warning names its file: $(cat err.txt)" $?
+for x in spikes.npy params.csv quality.csv; do same in-rows/$x several/rows/$x; done
+same in-table/spikes.npy several/cells/spikes.npy
+exits 0 'one of the files again' "$vdi" spikes infer --from several/cells/run.json --out again --quiet
+same again/spikes.npy several/cells/spikes.npy
+exits 0 'a share of the files' "$vdi" spikes infer rows.npy columns.npy cells.csv --fps 30 --shard 3/3 --out last --quiet
+[ -e last/cells/spikes.npy ] && [ ! -e last/rows ] && [ ! -e last/columns ]
+ok 'only its files' $?
+rm -r several/cells
+exits 0 'files that are left' "$vdi" spikes infer --resume several --quiet
+for x in rows cells; do same several/$x/spikes.npy in-$(echo $x | sed s/cells/table/)/spikes.npy; done
+exits 2 'two of one name' "$vdi" spikes infer rows.npy other/rows.csv --fps 30 --out e
+exits 2 'trials of several files' "$vdi" spikes infer rows.npy cells.csv --trials ids.csv --fps 30 --out e
 # trials of a neuron: three axes, or the neuron of each row
 printf '0\n0\n0\n0\n1\n1\n1\n1\n2\n2\n2\n2\n' >ids.csv
 awk 'BEGIN { for (i = 0; i < 12; i++) print 0 }' >one-id.csv
@@ -120,6 +139,12 @@ ok "the likely rate is told: $(cat err.txt)" $?
 exits 0 'four times too slow' "$vdi" spikes infer plain.csv --fps 7.5 --out slow --quiet
 grep -q '^vdi: warning: rate: .*nearer to [23][0-9] frames a second' err.txt
 ok "the likely rate is told: $(cat err.txt)" $?
+exits 0 'four times too fast' "$vdi" spikes infer plain.csv --fps 120 --out fast --quiet
+grep -q '^vdi: warning: rate: .*nearer to [2-4][0-9] frames a second' err.txt
+ok "the likely rate is told: $(cat err.txt)" $?
+exits 0 'two frames a second' "$vdi" spikes infer plain.csv --fps 2 --out few --quiet
+grep -q '^vdi: warning: interval: 1 of 1 neurons' err.txt
+ok "few frames are told: $(cat err.txt)" $?
 # what cannot be read says how to convert it
 printf '\211HDF\r\n\032\n0000000000000000' >session.h5
 cp session.h5 session.nwb
@@ -132,7 +157,7 @@ for f in session.h5 session.nwb session.mat; do
 done
 # scores: all the measures, by neuron, drawn; a neuron with trials is scored as one
 exits 0 'all measures' "$vdi" spikes score in-rows/spikes.npy in-rows/spikes.npy --fps 30 --json
-for key in r25 r40g r160g auc c25 c50 c100 c200 count ln neurons; do
+for key in r25 r40g r160g r160L delay_ms auc c25 c50 c100 c200 count ln neurons; do
     grep -q "\"$key\": " out.txt
     rc=$?
     ok "score tells $key: $(cat out.txt)" $rc

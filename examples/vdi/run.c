@@ -46,12 +46,16 @@ int usage(const char *format, ...) {
     return USAGE;
 }
 
+static const char *warned_of;
+void warn_of(const char *file) { warned_of = file; }
+
 void warn(const char *kind, const char *format, ...) {
     va_list args;
     va_start(args, format);
     if (isatty(2)) fputs("\r\033[K", stderr);
     fprintf(stderr, "vdi: warning: %s: ", kind);
     vfprintf(stderr, format, args);
+    if (warned_of) fprintf(stderr, ", in %s", warned_of);
     fputc('\n', stderr);
     va_end(args);
 }
@@ -98,6 +102,7 @@ bool run_open_out(run *r) {
         fail("cannot create the folder %s: %s", r->out, strerror(errno));
         return false;
     }
+    if (r->lock >= 0) return run_json_save(r); /* a part of a run whose folder is locked */
     /* two runs in one folder would mix their files; the lock goes with the process, however it
      * ends */
     char *path = path_join(r->out, ".lock");

@@ -110,6 +110,7 @@ typedef struct inference {
     double *quality;  /* (neurons,quality_columns()) */
     uint8_t *picture; /* (neurons,PICTURE) */
     int64_t empty;
+    const char *folder; /* of the whole run, to be resumed */
     /* files, for the report to read from */
     rows_out spikes_file, probability_file, denoised_file, deviation_file, grid_file, samples_file;
     void *own; /* of the method */

@@ -277,7 +277,7 @@ static int interrupted_at(const run *r, inference *q, int64_t at) {
     fprintf(stderr,
             "vdi: interrupted after %lld of %lld neurons; go on with: vdi spikes infer "
             "--resume %s\n",
-            (long long)at, (long long)q->neurons.count, r->out);
+            (long long)at, (long long)q->neurons.count, q->folder);
     return INTERRUPTED;
 }
 
@@ -330,28 +330,44 @@ static bool params_save(const run *r, const inference *q) {
     return ok;
 }
 
-static void tell(const run *r, const inference *q) {
-    static const char *const counts[] = {"neurons",           "frames", "spikes",
-                                         "spikes_per_second", "empty",  "flagged"};
-    static const char *const units[] = {
-        "neurons", "frames", "trace_units", "trace_units_per_second", "empty", "flagged"};
+/* What is told at the end, of all files together. */
+typedef struct totals {
+    int64_t files, neurons, frames, empty, flagged;
+    double sum, seconds;
+    bool spikes; /* is the sum in spikes? else in units of the trace */
+} totals;
+
+static void totals_add(const inference *q, totals *t) {
     const int64_t neurons = q->neurons.count, frames = q->in->frames;
-    double sum = 0, seconds = 0;
     for (int64_t i = 0; i < neurons; i++) {
         if (q->total[i] != q->total[i]) continue;
-        sum += q->total[i];
-        seconds +=
+        t->sum += q->total[i];
+        t->seconds +=
             (double)(q->neurons.begin[i + 1] - q->neurons.begin[i]) * (double)frames / q->fps;
     }
-    const double values[] = {
-        (double)neurons,  (double)frames,         sum, seconds > 0 ? sum / seconds : NAN,
-        (double)q->empty, (double)quality_tell(q)};
+    t->files++;
+    t->neurons += neurons;
+    t->frames += frames;
+    t->empty += q->empty;
+    t->flagged += quality_tell(q);
+    t->spikes = strstr(q->unit, "spikes") != NULL;
     if (q->empty > q->in->others) {
         warn("empty", "%lld of %lld neurons hold too few numbers: their results are NaN",
              (long long)(q->empty - q->in->others), (long long)neurons);
     }
-    const bool spikes = strstr(q->unit, "spikes") != NULL;
-    print_results(r, spikes ? counts : units, values, 6);
+}
+
+static void tell(const run *r, const totals *t) {
+    told results = {0};
+    if (r->arguments > 1) told_add(&results, "files", (double)t->files);
+    told_add(&results, "neurons", (double)t->neurons);
+    told_add(&results, "frames", (double)t->frames);
+    told_add(&results, t->spikes ? "spikes" : "trace_units", t->sum);
+    told_add(&results, t->spikes ? "spikes_per_second" : "trace_units_per_second",
+             t->seconds > 0 ? t->sum / t->seconds : NAN);
+    told_add(&results, "empty", (double)t->empty);
+    told_add(&results, "flagged", (double)t->flagged);
+    print_results(r, results.key, results.value, results.count);
 }
 
 static void neurons_make(inference *q) {
@@ -383,11 +399,11 @@ static void inference_free(inference *q) {
 }
 
 static int infer_source(run *r, const spikes_infer_options *want, const spikes_method *m,
-                        inference *q, rows_in *truth) {
+                        inference *q, rows_in *truth, totals *sum) {
     int64_t from, to;
     int code;
     if (!neurons_read(want->trials, q->in, &q->neurons)) return FAILED;
-    if (want->shard && r->arguments <= 1) {
+    if (want->shard) {
         if (!shard_range(want->shard, q->neurons.count, &from, &to)) return USAGE;
         if (from == to)
             return fail("--shard %s: there are %lld neurons", want->shard,
@@ -411,7 +427,7 @@ static int infer_source(run *r, const spikes_infer_options *want, const spikes_m
                        want->model ? want->model : m->name))
         return FAILED;
     if (!files_tell(q, q->neurons.rows, true)) return FAILED;
-    tell(r, q);
+    totals_add(q, sum);
     return DONE;
 }
 
@@ -454,8 +470,9 @@ bool spikes_report_run(run *r, const recording *in, const char *method) {
     return ok;
 }
 
-/* One file (or Suite2p folder) of traces. */
-static int infer_file(run *r, const spikes_infer_options *want, const char *path) {
+/* One file (or Suite2p folder) of traces; `folder`: of the whole run. */
+static int infer_file(run *r, const spikes_infer_options *want, const char *path,
+                      const char *folder, totals *sum) {
     const trace_options how = {want->transpose, want->suite2p != NULL, want->neuropil};
     const spikes_method *m = spikes_method_of(want);
     trace_source in;
@@ -464,6 +481,7 @@ static int infer_file(run *r, const spikes_infer_options *want, const char *path
     int code = FAILED;
     if (!source_open(path, &how, &in)) return FAILED;
     q.in = &in;
+    q.folder = folder;
     q.S = want->samples;
     q.fps = want->fps > 0 ? want->fps : in.fps;
     if (in.rows < 1 || in.frames < 1) {
@@ -473,7 +491,7 @@ static int infer_file(run *r, const spikes_infer_options *want, const char *path
     } else if (!fps_given(q.fps)) {
         code = USAGE;
     } else {
-        code = infer_source(r, want, m, &q, &truth);
+        code = infer_source(r, want, m, &q, &truth, sum);
     }
     if (m->end) m->end(&q);
     inference_free(&q);
@@ -482,13 +500,89 @@ static int infer_file(run *r, const spikes_infer_options *want, const char *path
     return code;
 }
 
+/* ---- several files --------------------------------------------------------------------------- */
+
+enum { STEM = 256 };
+
+/* The folder of a file's results: its name without folder and ending; "a.npz:y" is a-y. */
+static void stem_of(const char *path, char stem[STEM]) {
+    const char *slash = strrchr(path, '/');
+    snprintf(stem, STEM, "%s", slash ? slash + 1 : path);
+    char *member = strchr(stem, ':'), *dot;
+    if (member) *member = 0;
+    dot = strrchr(stem, '.');
+    if (dot && dot != stem) *dot = 0;
+    if (!member) return;
+    const char *name = strchr(slash ? slash + 1 : path, ':') + 1;
+    const size_t used = strlen(stem);
+    snprintf(stem + used, STEM - used, "-%s", name);
+}
+
+static bool stems_differ(const run *r) {
+    char a[STEM], b[STEM];
+    for (int i = 1; i < r->arguments; i++) {
+        stem_of(r->argument[i], a);
+        for (int k = 0; k < i; k++) {
+            stem_of(r->argument[k], b);
+            if (strcmp(a, b) != 0) continue;
+            (void)usage("expected files of different names, as each has a folder of its own, got "
+                        "%s and %s",
+                        r->argument[k], r->argument[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Each file in a folder of its own within --out; of a share of the files those that are in it. */
+static int infer_files(run *r, const spikes_infer_options *want, totals *sum) {
+    spikes_infer_options each = *want;
+    int64_t from = 0, to = r->arguments;
+    int code = DONE;
+    if (want->trials || want->truth) {
+        return usage("--%s is of one file, and there are %d", want->trials ? "trials" : "truth",
+                     r->arguments);
+    }
+    if (!stems_differ(r)) return USAGE;
+    if (want->shard && !shard_range(want->shard, r->arguments, &from, &to)) return USAGE;
+    if (from == to) return fail("--shard %s: there are %d files", want->shard, r->arguments);
+    if (!run_open_out(r)) return FAILED;
+    each.shard = NULL;
+    for (int64_t i = from; code == DONE && i < to; i++) {
+        run one = *r;
+        char stem[STEM];
+        stem_of(r->argument[i], stem);
+        char *folder = path_join(r->out, stem);
+        one.out = folder;
+        one.options = &each;
+        one.argument[0] = r->argument[i];
+        one.arguments = 1;
+        warn_of(r->argument[i]);
+        code = infer_file(&one, &each, r->argument[i], r->out, sum);
+        free(folder);
+        if (code == DONE && i + 1 < to && interrupted()) {
+            fprintf(stderr, "vdi: interrupted; go on with: vdi spikes infer --resume %s\n", r->out);
+            code = INTERRUPTED;
+        }
+    }
+    warn_of(NULL);
+    return code;
+}
+
 static int infer_main(run *r, void *options) {
     const spikes_infer_options *want = (const spikes_infer_options *)options;
+    totals sum = {0};
+    int code;
     if (want->suite2p && r->arguments)
         return usage("--suite2p FOLDER stands for the traces: '%s' is one too many",
                      r->argument[0]);
     if (!want->suite2p && !r->arguments) return usage("expected TRACES, or --suite2p FOLDER");
-    return infer_file(r, want, want->suite2p ? want->suite2p : r->argument[0]);
+    if (r->arguments > 1)
+        code = infer_files(r, want, &sum);
+    else
+        code = infer_file(r, want, want->suite2p ? want->suite2p : r->argument[0], r->out, &sum);
+    if (code == DONE) tell(r, &sum);
+    return code;
 }
 
 #define OASIS_OPTION(name, value, member) \
@@ -514,7 +608,8 @@ static const option infer_rows[] = {
         "neuropil", "SHARE",
         VDI_FIELD_REAL(spikes_infer_options, neuropil, 0.7, 0, 2, "of Fneu.npy that is taken off")),
     OPTION_TEXT(spikes_infer_options, shard, "shard", "I/N", NULL,
-                "only share I of N of the neurons, for array jobs"),
+                "only share I of N of the neurons (of the files, if there are several), for array "
+                "jobs"),
     OPTION_GROUP("what is written"),
     OPTION("dtype", "f8|f4",
            VDI_FIELD_ENUM(spikes_infer_options, dtype, dtype_words,
@@ -552,9 +647,9 @@ static const option infer_rows[] = {
 const command spikes_infer_command = {
     .family = "spikes",
     .verb = "infer",
-    .arguments = "TRACES",
+    .arguments = "TRACES...",
     .least = 0,
-    .most = 1,
+    .most = 256,
     .out = true,
     .summary =
         "Spikes from fluorescence, (neurons,frames) or (frames,), any unit, NaN where a frame is "
@@ -563,7 +658,9 @@ const command spikes_infer_command = {
         "OASIS has none, so 1 where it has an event), denoised.npy, all of the shape of the input, "
         "params.csv, quality.csv and report.html. OASIS's spikes are in units of the trace unless "
         "--spike-size "
-        "says more. Rows are written as they are done, so memory does not grow with their number.",
+        "says more. Rows are written as they are done, so memory does not grow with their number. "
+        "Of "
+        "several files each has its results in a folder of its name.",
     .example = "vdi spikes infer traces.npy --fps 30 --out run",
     COMMAND_OPTIONS(infer_rows),
     .size = sizeof(spikes_infer_options),

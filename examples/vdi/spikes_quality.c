@@ -109,10 +109,11 @@ static double column_median(const inference *q, int column) {
     return median;
 }
 
-/* Indicators decay in 0.1 to 1.5 s; 0.5 s is between. */
+/* Indicators decay in 0.1 to 1.5 s; 0.5 s is between. Less than 0.2 s is right for the fastest of
+ * them alone, and more often a rate that is too high. */
 static void rate_tell(const inference *q) {
     const double decay = column_median(q, vdi_trace_quality_count() + DECAY);
-    const double fps = q->fps;
+    const double fps = q->fps, likely = fps * decay / 0.5;
     if (fps < 0.5) {
         warn("rate",
              "--fps %g is one frame in %.3g s: is it the time of a frame? Then say --fps %.4g", fps,
@@ -122,7 +123,12 @@ static void rate_tell(const inference *q) {
             "rate",
             "transients decay in %.2g s at --fps %g; indicators take 0.1 to 1.5 s: is it nearer to "
             "%.2g frames a second?",
-            decay, fps, fps * decay / 0.5);
+            decay, fps, likely);
+    } else if (decay < 0.2 && fps >= 10) {
+        warn("rate",
+             "transients decay in %.2g s at --fps %g, as those of the fastest indicators alone do: "
+             "with another one, is it nearer to %.2g frames a second?",
+             decay, fps, likely);
     }
 }
 

@@ -324,8 +324,8 @@ bool spikes_report(const run *r, inference *q, rows_in *truth, int64_t shown, co
     if (!order) exit(fail("out of memory"));
     flags_section(&p.page, q);
     population_section(&p.page, q, order, rank(q, by_total, order));
-    const int64_t told = rank(q, by_quality, order);
-    const bool ok = neurons_section(&p.page, q, truth, order, told, shown);
+    const int64_t known = rank(q, by_quality, order);
+    const bool ok = neurons_section(&p.page, q, truth, order, known, shown);
     table_section(&p.page, q);
     free(order);
     return report_close(&p) && ok;

@@ -15,6 +15,7 @@ typedef struct scoring {
     neuron_list neurons;
     vdi_score_train *trial; /* (rows) */
     double *value;          /* (neurons,MEANS) */
+    double *delayed;        /* (neurons,VDI_SCORE_DELAYS) */
     double expected, spikes, silent;
 } scoring;
 
@@ -59,6 +60,7 @@ static void scoring_free(scoring *c) {
     }
     free(c->trial);
     free(c->value);
+    free(c->delayed);
     neurons_free(&c->neurons);
     if (c->est.y.data) vdi_tensor_free(NULL, &c->est.y);
     if (c->truth.y.data) vdi_tensor_free(NULL, &c->truth.y);
@@ -83,6 +85,7 @@ static int neurons_score(scoring *c, const char *file) {
     double *work = doubles((int64_t)vdi_score_spikes_work(c->est.neurons, c->trial));
     int code = DONE;
     c->value = doubles(l->count * MEANS);
+    c->delayed = doubles(l->count * VDI_SCORE_DELAYS);
     for (int64_t i = 0; code == DONE && i < l->count; i++) {
         vdi_score_spikes_result s;
         const int64_t first = l->begin[i];
@@ -91,6 +94,7 @@ static int neurons_score(scoring *c, const char *file) {
             break;
         }
         measures_of(&s, c->value + i * MEANS);
+        memcpy(c->delayed + i * VDI_SCORE_DELAYS, s.delayed, sizeof s.delayed);
         c->silent += s.spikes == 0;
         c->expected += s.expected;
         c->spikes += (double)s.spikes;
@@ -99,32 +103,48 @@ static int neurons_score(scoring *c, const char *file) {
     return code;
 }
 
-static void tell(const run *r, const scoring *c) {
-    enum { KEYS = MEANS + 4 };
-    const char *keys[KEYS] = {0};
-    double values[KEYS];
-    for (int k = 0; k < MEANS; k++) {
-        double sum = 0, seen = 0;
+/* The delay that is best for all neurons together, in steps of VDI_SCORE_DELAYS. */
+static int best_delay(const scoring *c) {
+    double most = -HUGE_VAL;
+    int best = VDI_SCORE_DELAYS / 2;
+    for (int k = 0; k < VDI_SCORE_DELAYS; k++) {
+        double sum = 0;
         for (int64_t i = 0; i < c->neurons.count; i++) {
-            const double v = c->value[i * MEANS + k];
-            if (v != v) continue;
-            sum += v;
-            seen++;
+            const double v = c->delayed[i * VDI_SCORE_DELAYS + k];
+            if (v == v) sum += v;
         }
-        keys[k] = measure[k];
-        values[k] = seen > 0 ? sum / seen : NAN;
+        if (!(sum > most)) continue;
+        most = sum;
+        best = k;
     }
-    keys[MEANS] = "neurons";
-    values[MEANS] = (double)c->neurons.count;
-    keys[MEANS + 1] = "neurons_without_spikes";
-    values[MEANS + 1] = c->silent;
-    keys[MEANS + 2] = "estimated_spikes";
-    values[MEANS + 2] = c->expected;
-    keys[MEANS + 3] = "true_spikes";
-    values[MEANS + 3] = c->spikes;
-    print_results(r, keys, values, KEYS);
+    return best;
 }
 
+/* Mean over the neurons that have this measure. */
+static double mean_of(const scoring *c, const double *value, int stride) {
+    double sum = 0, seen = 0;
+    for (int64_t i = 0; i < c->neurons.count; i++) {
+        const double v = value[i * stride];
+        if (v != v) continue;
+        sum += v;
+        seen++;
+    }
+    return seen > 0 ? sum / seen : NAN;
+}
+
+static void tell(const run *r, const scoring *c) {
+    const int best = best_delay(c);
+    told t = {0};
+    for (int k = 0; k < MEANS; k++)
+        told_add(&t, measure[k], mean_of(c, c->value + k, MEANS));
+    told_add(&t, "r160L", mean_of(c, c->delayed + best, VDI_SCORE_DELAYS));
+    told_add(&t, "delay_ms", 40.0 * (best - VDI_SCORE_DELAYS / 2));
+    told_add(&t, "neurons", (double)c->neurons.count);
+    told_add(&t, "neurons_without_spikes", c->silent);
+    told_add(&t, "estimated_spikes", c->expected);
+    told_add(&t, "true_spikes", c->spikes);
+    print_results(r, t.key, t.value, t.count);
+}
 /* ---- files ----------------------------------------------------------------------------------- */
 
 static bool scores_save(const run *r, const scoring *c) {
@@ -258,7 +278,11 @@ const command spikes_score_command = {
         "seconds; 0 is the centre of frame 0). Correlation in 40 ms bins (r25), smoothed by 40 and "
         "160 ms (r40g, r160g), on a grid of 100 Hz smoothed by 25 to 200 ms (c25 to c200), the ROC "
         "area (auc), expected over true number (count) and its mean absolute logarithm (ln): means "
-        "over the neurons with spikes. --out: also scores.csv and report.html.",
+        "over the neurons with spikes. delay_ms: the shift of the estimate, in steps of 40 ms, "
+        "that "
+        "is best for all of them together (below 0: the estimate comes late), and r160L: r160g "
+        "with "
+        "it. --out: also scores.csv and report.html.",
     .example = "vdi spikes score run/spikes.npy spikes.npy --fps 30 --json",
     COMMAND_OPTIONS(score_rows),
     .size = sizeof(score_options),

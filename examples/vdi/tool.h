@@ -144,9 +144,11 @@ int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* "vdi: warning: KIND: ...", one line, also with --quiet */
 void warn(const char *kind, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* warnings from here on end in the name of the file that they are about; NULL: they do not */
+void warn_of(const char *file);
 /* a vdi_error, and the file it is about (or NULL) */
 int fail_error(const vdi_error *err, const char *file);
-/* --out: create, lock, write run.json */
+/* --out: create, lock (unless the run has a lock, being a part of another), write run.json */
 bool run_open_out(run *r);
 void run_close(run *r);
 char *path_join(const char *folder, const char *name); /* malloc'ed */

@@ -39,6 +39,11 @@ typedef struct vdi_trace_quality {
     double unsteady;   /**< largest noise within 64 frames over the usual one */
     double skew;       /**< skewness above the baseline: transients make it positive */
     double drift;      /**< range of the running baseline over the 99.9th percentile above it */
+    double wander;     /**< how far running medians of 2.5 s go below their middle (5th percentile)
+                            over how far they go above it (95th): about 0 to 0.5 in a cell that
+                            rests between its transients, 1 if slow ups and downs are alike. 0 where
+                            they stay within their noise, NaN below 10 s */
+    double interval;   /**< seconds from one measured frame to the next */
     double decay;      /**< seconds in which a transient falls by 1/e, from autocorrelations */
 } vdi_trace_quality;
 
@@ -91,6 +96,12 @@ static const vdi_trace_quality_kind_row vdi__quality_kinds[] = {
     VDI__QUALITY_ROW(skew, -0.3, true, "more dips than rises: is the trace upside down?"),
     VDI__QUALITY_ROW(drift, 1.5, false,
                      "the baseline moves more than the transients: bleaching, drift"),
+    VDI__QUALITY_ROW(wander, 0.8, false,
+                     "slow ups and downs of like size, and no level at rest: drift, or a cell that "
+                     "never pauses; both are read as spikes"),
+    VDI__QUALITY_ROW(interval, 0.25, false,
+                     "few frames a second: one spike and a burst look alike, so counts are a "
+                     "guess"),
 };
 
 VDI__DEF int vdi_trace_quality_count(void) { return (int)VDI__COUNT(vdi__quality_kinds); }
@@ -194,6 +205,35 @@ VDI__FN double vdi__quality_unsteady(vdi_dtype dtype, int64_t frames, const void
     }
     const double usual = vdi__quantile(s, blocks, 0.5);
     return usual > 0 ? most / usual : HUGE_VAL - HUGE_VAL;
+}
+
+/* Slow ups and downs: medians of half a second, a running median of five of them. block, smooth:
+ * scratch (frames). `noise` is that of a frame. */
+VDI__FN double vdi__quality_wander(vdi_dtype dtype, int64_t frames, const void *trace, double rate,
+                                   double noise, double offset, float *block, float *smooth) {
+    const int64_t width = VDI__MAX((int64_t)1, (int64_t)nearbyint(0.5 * rate));
+    float window[5];
+    int64_t n = 0, blocks = 0;
+    double v;
+    for (int64_t i = 0; i < frames; i++) {
+        if (!vdi__quality_load(dtype, trace, i, &v)) continue;
+        block[blocks + n++] = (float)(v - offset); /* behind the medians that are done */
+        if (n < width) continue;
+        block[blocks] = (float)vdi__quantile(block + blocks, n, 0.5);
+        blocks++;
+        n = 0;
+    }
+    if (blocks < 20) return HUGE_VAL - HUGE_VAL;
+    for (int64_t i = 0; i < blocks; i++) {
+        const int64_t from = VDI__MAX((int64_t)0, i - 2), to = VDI__MIN(blocks, i + 3);
+        memcpy(window, block + from, (size_t)(to - from) * sizeof *window);
+        smooth[i] = (float)vdi__quantile(window, to - from, 0.5);
+    }
+    const double middle = vdi__quantile(smooth, blocks, 0.5);
+    const double below = middle - vdi__quantile(smooth, blocks, 0.05);
+    const double above = vdi__quantile(smooth, blocks, 0.95) - middle;
+    const double own = 1.25 * noise / sqrt((double)width); /* of a median of so many */
+    return below > 10 * own && above > 0 ? below / above : 0;
 }
 
 /* ======== spectrum ============================================================================ */
@@ -337,12 +377,18 @@ VDI__DEF vdi_status vdi_pretrained_quality(vdi_dtype dtype, int64_t frames, cons
     out->outliers = vdi__quality_outliers(dtype, frames, trace, p.noise);
     out->decay = p.scale > 0 ? vdi__quality_decay(&p, rate) : HUGE_VAL - HUGE_VAL;
     out->skew = p.scale > 0 ? (double)p.stats[12] : 0;
+    out->interval = 1 / rate;
     vdi__quality_line(&p, rate, out);
     const int64_t apart = (int64_t)(fps / rate + 0.5);
     /* the prepared trace is done with: its first array is scratch */
     const double next = vdi__quality_second(dtype, frames, trace, apart, p.offset, p.filled);
     const double third = vdi__quality_second(dtype, frames, trace, 3 * apart, p.offset, p.filled);
     out->unsteady = vdi__quality_unsteady(dtype, frames, trace, apart, p.offset, p.filled);
+    out->wander = 0;
+    if (p.scale > 0) {
+        out->wander = vdi__quality_wander(dtype, frames, trace, rate, p.noise, p.offset, p.filled,
+                                          p.baseline);
+    }
     out->smoothness = third > 0 && rate >= 15 ? next / third : HUGE_VAL - HUGE_VAL;
     return VDI_OK;
 }

@@ -16,6 +16,8 @@
  *                     times are counted in bins with edges at 10 k - 5 ms (Rupprecht et al. 2021)
  *   r25    Pearson r in 40 ms bins, four samples summed; edges at 40 k - 5 ms (Berens et al. 2018)
  *   r40g, r160g   the same bins smoothed with a Gaussian of 40 or 160 ms
+ *   delayed   r160g with the estimate moved by up to 400 ms either way: where it is largest, the
+ *          estimate comes late (early times are best) or early
  *   auc    area under the ROC curve of the bins, spike or no spike, ties count half
  *   count  expected over true number of spikes of the bins
  * No measure but the count depends on the scale of the estimate. NaN and infinite values count
@@ -23,8 +25,8 @@
  * A constant estimate has r = 0 and AUC 0.5, so that giving up never helps. Time 0 is the centre of
  * frame 0.
  *
- * What it does NOT do: means over neurons and data sets, the best delay, information gain. Memory:
- * the caller's. Threads: pure.
+ * What it does NOT do: means over neurons and data sets, information gain. Memory: the caller's.
+ * Threads: pure.
  */
 #ifndef VDI_MODEL_SCORE_SPIKES_H
 #define VDI_MODEL_SCORE_SPIKES_H
@@ -41,12 +43,17 @@ typedef struct vdi_score_train {
     int64_t spikes;         /**< how many */
 } vdi_score_train;
 
+/** Delays that are tried: -400 to 400 ms in steps of a bin. */
+#define VDI_SCORE_DELAYS 21
+
 /** Scores of a neuron; NaN where the truth has no spike (or, for auc, one in every bin). */
 typedef struct vdi_score_spikes_result {
-    double c25, c50, c100, c200; /**< correlation of rates smoothed by 25, 50, 100, 200 ms */
-    double r25;                  /**< correlation in bins of 40 ms */
-    double r40g;                 /**< after a Gaussian of sigma 40 ms */
-    double r160g;                /**< after one of 160 ms */
+    double c25, c50, c100, c200;      /**< correlation of rates smoothed by 25, 50, 100, 200 ms */
+    double r25;                       /**< correlation in bins of 40 ms */
+    double r40g;                      /**< after a Gaussian of sigma 40 ms */
+    double r160g;                     /**< after one of 160 ms */
+    double delayed[VDI_SCORE_DELAYS]; /**< r160g of the estimate moved by 40 (i - 10) ms, to later
+                                           times where that is positive; its ends change places */
     double auc;        /**< area under the ROC curve: bins with a spike against bins without */
     double count;      /**< expected over true number of spikes */
     double expected;   /**< sum of the estimate */
@@ -267,6 +274,18 @@ VDI__FN double vdi__score_correlation(const vdi__score_neuron *u, bool fine, dou
     return vdi__score_pearson(at, u->smooth, u->smooth_truth);
 }
 
+/* r160g after moving the estimate by whole bins: both sides are there, smoothed. */
+VDI__FN void vdi__score_delays(const vdi__score_neuron *u, double *r) {
+    const int64_t n = u->bins;
+    double *moved = u->smooth + n;
+    for (int k = 0; k < VDI_SCORE_DELAYS; k++) {
+        const int64_t by = (int64_t)(k - VDI_SCORE_DELAYS / 2);
+        for (int64_t i = 0; i < n; i++)
+            moved[i] = u->smooth[((i - by) % n + n) % n];
+        r[k] = vdi__score_pearson(n, moved, u->smooth_truth);
+    }
+}
+
 /* One trial onto the grid and into the bins, behind those before it. */
 VDI__FN void vdi__score_take(const vdi__score_neuron *u, const vdi_score_train *q, int64_t at,
                              int64_t bin) {
@@ -333,6 +352,7 @@ VDI__DEF vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *tria
     r.r25 = vdi__score_pearson(u.bins, u.coarse, u.coarse_truth);
     r.r40g = vdi__score_correlation(&u, false, 1);
     r.r160g = vdi__score_correlation(&u, false, 4);
+    vdi__score_delays(&u, r.delayed);
     r.c25 = vdi__score_correlation(&u, true, 2.5);
     r.c50 = vdi__score_correlation(&u, true, 5);
     r.c100 = vdi__score_correlation(&u, true, 10);
