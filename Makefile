@@ -67,13 +67,16 @@ vdi demo:
 endif
 .PHONY: demo
 
+# mingw brings the printf of C99 and that of Windows 95.
+TOOL_C11 = -std=gnu11 $(if $(IS_WINDOWS),-D__USE_MINGW_ANSI_STDIO=1)
+
 $(B)/tool/%.o: examples/vdi/%.c vdi.h $(B)/tool/page.h
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CFLAGS) $(DEPEND) -I. -I$(B)/tool -c $< -o $@
+	$(CC) $(TOOL_C11) $(WARN) $(CFLAGS) $(DEPEND) -I. -I$(B)/tool -c $< -o $@
 
 $(B)/tool/vdi-%.o: examples/vdi/vdi.c vdi.h
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CFLAGS) $(DEPEND) -DVDI_IMPLEMENTATION_PART=$* -I. -c $< -o $@
+	$(CC) $(TOOL_C11) $(WARN) $(CFLAGS) $(DEPEND) -DVDI_IMPLEMENTATION_PART=$* -I. -c $< -o $@
 
 # The files of its pages, each as an array of characters: inspect.css is page_inspect_css.
 PAGES := $(sort $(wildcard examples/vdi/page/*))

@@ -61,6 +61,24 @@ step_lib() {
     say "$(wc -l < "$dir/declared" | tr -d ' ') functions, $(grep -c _Static_assert "$dir/layout.c") sizes and places${dll:-}"
 }
 
+# The tool for Windows, without a warning, beside the one of this system.
+step_windows() {
+    need x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64
+    alone $MAKE -s --no-print-directory "$B/fast/windows/vdi.exe" B="$B/fast/windows" TOOL_AT="$B/fast/windows/vdi.exe" \
+        CC=x86_64-w64-mingw32-gcc CFLAGS="$FAST -Werror" LDFLAGS="-s -static"
+    command -v wine > /dev/null || { echo "compiled; to run it needs wine64" > "$note"; exit 77; }
+    run x86_64-w64-mingw32-gcc -std=gnu11 -Wall -Wextra -Werror -I. tests/portable/server.c "$B"/fast/windows/tool/vdi-*.o \
+        -o "$dir/server.exe" -static -lm -lpthread
+    alone $MAKE -s --no-print-directory "$B/fast/vdi" B="$B/fast" TOOL_AT="$B/fast/vdi" CFLAGS="$FAST" CC=gcc
+    mkdir -p "$B/wine"
+    # wine takes names of files from Unix by the locale
+    LC_ALL=C.UTF-8 WINEDEBUG=-all WINEPREFIX=$(cd "$B/wine" && pwd) sh tests/windows.sh "wine $B/fast/windows/vdi.exe" "$B/fast/vdi" "$dir/server.exe" > "$dir/out" 2>&1
+    rc=$?
+    cat "$dir/out"
+    say "$(tail -n 1 "$dir/out"), $(($(wc -c < "$B/fast/windows/vdi.exe") / 1024)) KB unoptimised"
+    return $rc
+}
+
 # A project that fetches vdi, and one that finds it installed, with the library and without.
 step_cmake() {
     need cmake cmake

@@ -4,8 +4,6 @@
  * job leaves a file of its own, so that a run can be interrupted, resumed, split with --shard and
  * put together with vdi merge.
  */
-#include <dirent.h>
-
 #include "tool.h"
 
 enum { MOST_DIMS = 64, MOST_JOBS = MOST_DIMS * 64 };
@@ -20,33 +18,33 @@ static void job_name(int64_t d, int64_t fold, char *name, size_t size) {
 /* All jobs in a folder, appended to `jobs` (MOST_JOBS,JOB_COLUMNS); how many there are then, or
  * -1. */
 static int64_t jobs_load(const char *folder, double *jobs, int64_t count) {
-    DIR *dir = opendir(folder);
-    struct dirent *entry;
-    if (!dir) {
+    folder_reader *files = folder_open(folder);
+    const char *file;
+    if (!files) {
         (void)fail("expected the folder of a cross-validation, got %s", folder);
         return -1;
     }
-    while (count >= 0 && (entry = readdir(dir)) != NULL) {
-        const size_t length = strlen(entry->d_name);
+    while (count >= 0 && (file = folder_next(files)) != NULL) {
+        const size_t length = strlen(file);
         vdi_tensor t;
-        if (strncmp(entry->d_name, "job-d", 5) != 0 || length < 9 || length > 60 ||
-            strcmp(entry->d_name + length - 4, ".npy") != 0)
+        if (strncmp(file, "job-d", 5) != 0 || length < 9 || length > 60 ||
+            strcmp(file + length - 4, ".npy") != 0)
             continue;
         char name[64];
-        memcpy(name, entry->d_name, length - 4);
+        memcpy(name, file, length - 4);
         name[length - 4] = 0;
         if (!array_load_in(folder, name, false, &t)) {
             count = -1;
         } else if (vdi_tensor_count(t) != JOB_COLUMNS || count == MOST_JOBS) {
             (void)fail("expected a job of %d numbers, and %d of them at most, in %s/%s",
-                       (int)JOB_COLUMNS, (int)MOST_JOBS, folder, entry->d_name);
+                       (int)JOB_COLUMNS, (int)MOST_JOBS, folder, file);
             count = -1;
         } else {
             memcpy(jobs + count++ * JOB_COLUMNS, t.data, JOB_COLUMNS * sizeof *jobs);
         }
         if (vdi_tensor_ok(t)) vdi_tensor_free(NULL, &t);
     }
-    closedir(dir);
+    folder_close(files);
     return count;
 }
 
@@ -129,7 +127,7 @@ static bool curve_leave(const run *r, double *jobs, int64_t count) {
     double values[3 * MOST_DIMS + 3];
     curve c;
     vdi_error err = {0};
-    int told = 0, best = 0;
+    int results = 0, best = 0;
     curve_of(jobs, count, &c);
     if (c.count == 0) return true;
     const bool lno = c.lno[0] == c.lno[0];
@@ -150,18 +148,18 @@ static bool curve_leave(const run *r, double *jobs, int64_t count) {
     for (int64_t k = 0; k < c.count; k++) {
         const double shown[] = {c.mean[k], c.error[k], c.lno[k]};
         static const char *const of[] = {"per_bin", "per_bin_error", "lno_bits_per_spike"};
-        for (int i = 0; i < 2 + lno; i++, told++) {
-            snprintf(names[told], sizeof names[told], "d%g_%s", c.d[k], of[i]);
-            keys[told] = names[told];
-            values[told] = shown[i];
+        for (int i = 0; i < 2 + lno; i++, results++) {
+            snprintf(names[results], sizeof names[results], "d%g_%s", c.d[k], of[i]);
+            keys[results] = names[results];
+            values[results] = shown[i];
         }
         if (c.mean[k] > c.mean[best]) best = (int)k;
     }
-    keys[told] = "best_d";
-    values[told++] = c.d[best];
-    keys[told] = "jobs";
-    values[told++] = (double)count;
-    if (ok) print_results(r, keys, values, told);
+    keys[results] = "best_d";
+    values[results++] = c.d[best];
+    keys[results] = "jobs";
+    values[results++] = (double)count;
+    if (ok) print_results(r, keys, values, results);
     return ok;
 }
 

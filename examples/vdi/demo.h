@@ -25,7 +25,7 @@ typedef struct demo {
  * which the larger says whether more is better. `since` is seconds_now() at the start of what is
  * measured; `against` is a format of printf with its arguments. */
 void demo_row(demo *m, const char *family, const char *what, double value, double good, double fair,
-              double since, const char *against, ...) __attribute__((format(printf, 8, 9)));
+              double since, const char *against, ...) PRINTF_LIKE(8, 9);
 
 /* now = decay R(angle) was + noise N(0, I) in the plane; N(0, I) if it is the first. */
 void demo_rotate(vdi_rng *rng, double decay, double angle, double noise, bool first,

@@ -1,16 +1,14 @@
 /* examples/vdi/help.c - what --help says, wrapped to the terminal */
 #include <ctype.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "tool.h"
 
 enum { INDENT = 26, NARROW = 50, WIDE = 100, USUAL = 80, TEXT = OPTION_HELP / 2 };
 
 static int width_of(FILE *to) {
-    struct winsize w = {0};
-    if (!isatty(fileno(to)) || ioctl(fileno(to), TIOCGWINSZ, &w) < 0 || w.ws_col == 0) return USUAL;
-    return w.ws_col < NARROW ? NARROW : w.ws_col > WIDE ? WIDE : w.ws_col;
+    const int width = terminal_width(to);
+    if (width == 0) return USUAL;
+    return width < NARROW ? NARROW : width > WIDE ? WIDE : width;
 }
 
 /* The text, broken between words. The first line begins at column `at`, the others at `indent`. */

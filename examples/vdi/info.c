@@ -1,21 +1,5 @@
 /* examples/vdi/info.c - vdi info: what this binary is and what it runs on */
-#include <unistd.h>
-
 #include "tool.h"
-
-static void cpu_name(char *buf, size_t size) {
-    char line[256];
-    FILE *f = fopen("/proc/cpuinfo", "r");
-    snprintf(buf, size, "unknown");
-    while (f && fgets(line, sizeof line, f)) {
-        char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) != 0 || !colon) continue;
-        line[strcspn(line, "\n")] = 0;
-        snprintf(buf, size, "%s", colon + 2);
-        break;
-    }
-    if (f) fclose(f);
-}
 
 static const char *compiler(void) {
 #if defined(__clang__)
@@ -55,7 +39,7 @@ typedef struct info_options {
 static int info_main(run *r, void *options) {
     const info_options *o = (const info_options *)options;
     char cpu[128];
-    cpu_name(cpu, sizeof cpu);
+    processor_name(cpu, sizeof cpu);
     if (r->json) {
         vdi_buffer text;
         vdi_writer w;
@@ -92,8 +76,8 @@ static int info_main(run *r, void *options) {
            compiler(), cpu, vdi_simd_name(vdi_simd_active()));
     vdi_simd used = vdi_simd_active();
     (void)vdi_simd_set(VDI_SIMD_AUTO);
-    printf("%s)\nthreads   %d of %ld\n", vdi_simd_name(vdi_simd_active()),
-           vdi_pool_threads(r->pool), sysconf(_SC_NPROCESSORS_ONLN));
+    printf("%s)\nthreads   %d of %d\n", vdi_simd_name(vdi_simd_active()), vdi_pool_threads(r->pool),
+           processor_count());
     (void)vdi_simd_set(used);
     if (o->kernels) kernel_table(r);
     return DONE;

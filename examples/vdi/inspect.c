@@ -235,7 +235,7 @@ static void print_head(const inspection *s, int64_t h) {
     print_json_text(s->head[h]);
     printf(": {");
     for (int i = 0; i < 6; i++) {
-        if (isfinite(x[i]))
+        if (is_finite(x[i]))
             printf("%s\"%s\": %.10g", i ? ", " : "", key[i], x[i]);
         else
             printf("%s\"%s\": null", i ? ", " : "", key[i]);
@@ -248,7 +248,7 @@ static void print_row(const inspection *s, int64_t h) {
     const double x[6] = {s->influence[h], v.mean, v.bias, v.rmse, v.slope, v.explained};
     printf("%-16s", s->head[h]);
     for (int i = 0; i < 6; i++) {
-        if (isfinite(x[i]))
+        if (is_finite(x[i]))
             printf(" %12.4g", x[i]);
         else
             printf(" %12s", "-");

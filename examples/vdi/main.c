@@ -51,6 +51,7 @@ int main(int argc, char **argv) {
 #define LISTED(name) &name##_command,
     static const command *const commands[] = {COMMANDS(LISTED)};
     run r;
+    system_begin(&argc, &argv);
     memset(&r, 0, sizeof r);
     r.lock = -1;
     int code = run_parse(&r, commands, (int)(sizeof commands / sizeof *commands), argc, argv);

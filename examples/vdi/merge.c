@@ -5,8 +5,6 @@
  * are copied in pieces, so that no file has to fit into memory. A cross-validation has its own way
  * (cv.c).
  */
-#include <dirent.h>
-
 #include "tool.h"
 
 enum { PARTS = 256, FILES = 64, PIECE = 1 << 16 };
@@ -107,15 +105,15 @@ static bool ends_with(const char *text, const char *end) {
 
 /* The arrays and tables of a folder, by name; how many, or -1. */
 static int files_list(const char *folder, char names[FILES][256]) {
-    DIR *d = opendir(folder);
-    const struct dirent *e;
+    folder_reader *d = folder_open(folder);
+    const char *file;
     int n = 0;
     if (!d) return -1;
-    while ((e = readdir(d)) != NULL && n < FILES) {
-        if (!ends_with(e->d_name, ".npy") && !ends_with(e->d_name, ".csv")) continue;
-        snprintf(names[n++], 256, "%s", e->d_name);
+    while ((file = folder_next(d)) != NULL && n < FILES) {
+        if (!ends_with(file, ".npy") && !ends_with(file, ".csv")) continue;
+        snprintf(names[n++], 256, "%s", file);
     }
-    closedir(d);
+    folder_close(d);
     for (int i = 1; i < n; i++) {
         for (int j = i; j > 0 && strcmp(names[j - 1], names[j]) > 0; j--) {
             char other[256];
@@ -174,7 +172,7 @@ static bool parts_open(const part *parts, int n, const char *name, FILE **in) {
     bool ok = true;
     for (int i = 0; i < n; i++) {
         char *path = path_join(parts[i].folder, name);
-        in[i] = ok ? fopen(path, "rb") : NULL;
+        in[i] = ok ? file_stream(path, "rb") : NULL;
         if (ok && !in[i]) {
             ok = false;
             (void)fail("%s is not there: part %d of %d is not finished (vdi %s %s --resume %s)",
@@ -236,7 +234,7 @@ static bool join_file(const run *r, const part *parts, const char *name) {
     snprintf(part_name, sizeof part_name, "%.250s.part", name);
     char *to = path_join(r->out, part_name), *path = path_join(r->out, name);
     bool ok = parts_open(parts, n, name, in);
-    FILE *out = ok ? fopen(to, "wb") : NULL;
+    FILE *out = ok ? file_stream(to, "wb") : NULL;
     if (ok && !out) {
         ok = false;
         (void)fail("cannot write %s", to);
@@ -248,11 +246,11 @@ static bool join_file(const run *r, const part *parts, const char *name) {
     }
     for (int i = 0; i < n; i++)
         if (in[i]) fclose(in[i]);
-    if (ok && rename(to, path) != 0) {
+    if (ok && !file_replace(to, path)) {
         ok = false;
         (void)fail("cannot write %s", path);
     }
-    if (!ok) remove(to);
+    if (!ok) file_remove(to);
     free(to);
     free(path);
     return ok;

@@ -1,6 +1,5 @@
 /* examples/vdi/plds.c - vdi plds fit | infer | score | predict: the Poisson linear dynamical
  * system */
-#include <sys/stat.h>
 
 #include "vilds.h"
 
@@ -38,8 +37,7 @@ static bool model_load(const char *path, vdi_plds **out, double **means) {
     vdi_error err = {0};
     vdi_safetensors file;
     vdi_plds_desc desc = {0};
-    struct stat s;
-    const bool folder = stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+    const bool folder = folder_exists(path);
     char *inside = path_join(path, "model.safetensors");
     const char *name = folder ? inside : path;
     if (vdi_safetensors_load(name, NULL, &file, &err) < 0) {

@@ -4,9 +4,6 @@
  * whoever reads it, or goes on with it, finds whole rows alone.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "tool.h"
 
@@ -36,7 +33,6 @@ static void matrix_shape(rows_in *m, bool fortran) {
 static bool open_in_parts(const char *path, rows_in *m) {
     vdi_reader r;
     vdi_npy_header h;
-    struct stat st;
     if (!ends_with(path, ".npy") || vdi_reader_open(&r, path, NULL) < 0) return false;
     const bool read = vdi_npy_read_header(&r, &h, NULL) == VDI_OK;
     m->data = r.at;
@@ -47,10 +43,9 @@ static bool open_in_parts(const char *path, rows_in *m) {
     memcpy(m->shape, h.shape, sizeof m->shape);
     matrix_shape(m, h.fortran);
     const int64_t bytes = m->rows * m->columns * (int64_t)vdi_dtype_size(h.dtype);
-    m->file = open(path, O_RDONLY);
-    if (m->file >= 0 && fstat(m->file, &st) == 0 && (int64_t)st.st_size == m->data + bytes)
-        return true;
-    if (m->file >= 0) close(m->file);
+    m->file = file_open(path, FILE_READ);
+    if (m->file >= 0 && file_size(m->file) == m->data + bytes) return true;
+    if (m->file >= 0) file_close(m->file);
     m->file = -1; /* the loader says what is wrong with it */
     return false;
 }
@@ -96,7 +91,7 @@ bool rows_open(const char *path, bool transposed, rows_in *m) {
 }
 
 void rows_close(rows_in *m) {
-    if (m->file >= 0) close(m->file);
+    if (m->file >= 0) file_close(m->file);
     if (m->whole.data) vdi_tensor_free(NULL, &m->whole);
     free(m->block);
     memset(m, 0, sizeof *m);
@@ -106,11 +101,10 @@ void rows_close(rows_in *m) {
 static bool read_at(const rows_in *m, void *to, int64_t elements, int64_t from) {
     const size_t size = vdi_dtype_size(m->dtype);
     size_t left = (size_t)elements * size;
-    off_t at = (off_t)(m->data + from * (int64_t)size);
+    int64_t at = m->data + from * (int64_t)size;
     char *p = (char *)to;
     while (left > 0) {
-        const ssize_t got = pread(m->file, p, left, at);
-        if (got < 0 && errno == EINTR) continue;
+        const int64_t got = file_read_at(m->file, p, left, at);
         if (got <= 0) {
             (void)fail("cannot read: %s, in %s", got < 0 ? strerror(errno) : "the file has ended",
                        m->path);
@@ -201,11 +195,10 @@ static bool header_write(const void *data, size_t size, void *user) {
     return true;
 }
 
-static bool write_at(const rows_out *m, const void *from, size_t size, off_t at) {
+static bool write_at(const rows_out *m, const void *from, size_t size, int64_t at) {
     const char *p = (const char *)from;
     while (size > 0) {
-        const ssize_t got = pwrite(m->file, p, size, at);
-        if (got < 0 && errno == EINTR) continue;
+        const int64_t got = file_write_at(m->file, p, size, at);
         if (got <= 0) {
             (void)fail("cannot write %s: %s", m->path, strerror(errno));
             return false;
@@ -223,7 +216,7 @@ bool rows_begin(const run *r, const char *name, const rows_shape *shape, bool go
     snprintf(file, sizeof file, "%s.npy", name);
     m->path = path_join(r->out, file);
     m->shape = *shape;
-    m->file = open(m->path, O_RDWR | O_CREAT | (go_on ? 0 : O_TRUNC), 0666);
+    m->file = file_open(m->path, go_on ? FILE_UPDATE : FILE_NEW);
     if (m->file < 0) {
         (void)fail("cannot write %s: %s", m->path, strerror(errno));
         return false;
@@ -271,7 +264,7 @@ bool rows_tell(rows_out *m, int64_t rows) {
         (void)fail("no header for %lld rows, in %s", (long long)rows, m->path);
         return false;
     }
-    if (fsync(m->file) != 0 && errno != EINVAL && errno != EROFS) {
+    if (!file_flush(m->file)) {
         (void)fail("cannot write %s: %s", m->path, strerror(errno));
         return false;
     }
@@ -279,7 +272,7 @@ bool rows_tell(rows_out *m, int64_t rows) {
 }
 
 void rows_leave(rows_out *m) {
-    if (m->path && m->file >= 0) close(m->file);
+    if (m->path && m->file >= 0) file_close(m->file);
     free(m->path);
     free(m->raw);
     memset(m, 0, sizeof *m);
@@ -290,9 +283,8 @@ bool rows_end(rows_out *m, int64_t rows) {
     const size_t row = vdi_dtype_size(m->shape.dtype) * (size_t)m->shape.columns;
     bool ok = rows_tell(m, rows);
     /* of a stack that is not complete the planes stand where they will be */
-    if (!m->shape.planes && ftruncate(m->file, (off_t)HEADER + (off_t)rows * (off_t)row) != 0)
-        ok = false;
-    if (close(m->file) != 0) ok = false;
+    if (!m->shape.planes && !file_cut(m->file, HEADER + rows * (int64_t)row)) ok = false;
+    if (!file_close(m->file)) ok = false;
     m->file = -1;
     rows_leave(m);
     return ok;

@@ -1,30 +1,11 @@
-/* examples/vdi/run.c - messages, the run folder, interrupts, progress: what POSIX brings to the
- * tool */
+/* examples/vdi/run.c - messages, the run folder, interrupts, progress: what every verb needs */
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdarg.h>
-#include <sys/stat.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "tool.h"
 
-/* Files that have to go when a signal ends the program. */
-enum { LOCK, PART, REPORT, LEFT };
-static char *volatile behind[LEFT];
-
-static void leave_behind(int which, char *path) { behind[which] = path; }
-
-double seconds_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void say(const char *format, va_list args) {
-    if (isatty(2)) fputs("\r\033[K", stderr); /* over a progress bar */
+    if (terminal_is(stderr)) fputs("\r\033[K", stderr); /* over a progress bar */
     fputs("vdi: error: ", stderr);
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
@@ -52,7 +33,7 @@ void warn_of(const char *file) { warned_of = file; }
 void warn(const char *kind, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    if (isatty(2)) fputs("\r\033[K", stderr);
+    if (terminal_is(stderr)) fputs("\r\033[K", stderr);
     fprintf(stderr, "vdi: warning: %s: ", kind);
     vfprintf(stderr, format, args);
     if (warned_of) fprintf(stderr, ", in %s", warned_of);
@@ -73,32 +54,9 @@ char *path_join(const char *folder, const char *name) {
     return p;
 }
 
-bool file_exists(const char *path) { return access(path, F_OK) == 0; }
-
-static bool make_folders(const char *path) {
-    char part[4096];
-    size_t n = strlen(path);
-    if (n == 0 || n >= sizeof part) {
-        errno = ENAMETOOLONG;
-        return false;
-    }
-    for (size_t i = 1; i <= n; i++) {
-        if (i < n && path[i] != '/') continue;
-        memcpy(part, path, i);
-        part[i] = 0;
-        if (mkdir(part, 0777) < 0 && errno != EEXIST) return false;
-    }
-    struct stat s;
-    if (stat(path, &s) < 0 || !S_ISDIR(s.st_mode)) {
-        errno = ENOTDIR;
-        return false;
-    }
-    return true;
-}
-
 bool run_open_out(run *r) {
     if (!r->out) return true;
-    if (!make_folders(r->out)) {
+    if (!folder_create(r->out)) {
         fail("cannot create the folder %s: %s", r->out, strerror(errno));
         return false;
     }
@@ -106,18 +64,13 @@ bool run_open_out(run *r) {
     /* two runs in one folder would mix their files; the lock goes with the process, however it
      * ends */
     char *path = path_join(r->out, ".lock");
-    struct flock l;
-    memset(&l, 0, sizeof l);
-    l.l_type = F_WRLCK;
-    r->lock = open(path, O_RDWR | O_CREAT, 0666);
-    bool ok = r->lock >= 0 && fcntl(r->lock, F_SETLK, &l) == 0;
-    if (ok) leave_behind(LOCK, path);
+    bool held;
+    r->lock = lock_take(path, &held);
+    const bool ok = r->lock >= 0;
+    if (ok) leave_behind(LEFT_LOCK, path);
     if (!ok) {
-        (void)fail(r->lock < 0 ? "cannot write to the folder %s: %s"
-                               : "another run is writing to %s (%s)",
+        (void)fail(held ? "another run is writing to %s (%s)" : "cannot write to the folder %s: %s",
                    r->out, strerror(errno));
-        if (r->lock >= 0) close(r->lock); /* it is the other's: not ours to remove */
-        r->lock = -1;
     }
     if (!ok) free(path); /* else the handler of signals has it */
     return ok && run_json_save(r);
@@ -126,10 +79,9 @@ bool run_open_out(run *r) {
 void run_close(run *r) {
     if (r->lock >= 0) {
         char *path = path_join(r->out, ".lock");
-        unlink(path);
-        leave_behind(LOCK, NULL);
+        lock_give(r->lock, path);
+        leave_behind(LEFT_LOCK, NULL);
         free(path);
-        close(r->lock);
     }
 }
 
@@ -146,14 +98,13 @@ static char *part_path(int which, const char *path) {
 
 static bool part_done(int which, char *part, const char *path, bool ok, vdi_error *err) {
     if (ok) {
-        int f = open(part, O_RDONLY);
-        ok = f >= 0 && fsync(f) == 0 && close(f) == 0 && rename(part, path) == 0;
+        ok = file_sync(part) && file_replace(part, path);
         if (!ok) {
             (void)vdi_error_set(err, VDI_ERR_IO, "save", "cannot write %s: %s", path,
                                 strerror(errno));
         }
     }
-    if (!ok) unlink(part);
+    if (!ok) file_remove(part);
     leave_behind(which, NULL);
     free(part);
     return ok;
@@ -162,9 +113,9 @@ static bool part_done(int which, char *part, const char *path, bool ok, vdi_erro
 bool save_atomically(const char *path,
                      vdi_status (*save)(const char *path, const void *what, vdi_error *err),
                      const void *what, vdi_error *err) {
-    char *part = part_path(PART, path);
+    char *part = part_path(LEFT_PART, path);
     const bool ok = save(part, what, err) >= 0;
-    return part_done(PART, part, path, ok, err);
+    return part_done(LEFT_PART, part, path, ok, err);
 }
 
 static vdi_status svg_write(const char *path, const void *what, vdi_error *err) {
@@ -200,13 +151,13 @@ bool save_csv(const run *r, const char *name, const vdi_named_tensor *columns, i
 bool report_open(report *p, const char *folder, const char *name, const char *title) {
     vdi_error err = {0};
     p->path = path_join(folder, name);
-    p->part = part_path(REPORT, p->path);
+    p->part = part_path(LEFT_REPORT, p->path);
     if (vdi_writer_open(&p->w, p->part, &err) >= 0) {
         vdi_page_begin(&p->page, &p->w, title);
         return true;
     }
     (void)fail_error(&err, p->path);
-    (void)part_done(REPORT, p->part, p->path, false, NULL);
+    (void)part_done(LEFT_REPORT, p->part, p->path, false, NULL);
     free(p->path);
     return false;
 }
@@ -215,59 +166,11 @@ bool report_close(report *p) {
     vdi_error err = {0};
     bool ok = vdi_page_end(&p->page, &err) == VDI_OK;
     ok = vdi_writer_close(&p->w, ok ? &err : NULL) == VDI_OK && ok;
-    ok = part_done(REPORT, p->part, p->path, ok, &err);
+    ok = part_done(LEFT_REPORT, p->part, p->path, ok, &err);
     if (!ok) (void)fail_error(&err, p->path);
     free(p->path);
     return ok;
 }
-
-/* ---- interrupts ------------------------------------------------------------------------------ */
-
-static volatile sig_atomic_t stop;
-
-/* A verb that has a loop asks interrupted() and saves; one that has none, or is in a long step of
- * it, is ended after this many microseconds. It loses nothing that was there: files are written
- * beside and renamed. */
-enum { GRACE = 700000 };
-
-static void after(long microseconds) {
-    struct itimerval t;
-    memset(&t, 0, sizeof t);
-    t.it_value.tv_usec = microseconds;
-    setitimer(ITIMER_REAL, &t, NULL);
-}
-
-static void on_alarm(int signal_number) {
-    static const char text[] = "vdi: interrupted\n";
-    (void)signal_number;
-    for (int i = 0; i < LEFT; i++)
-        if (behind[i]) unlink(behind[i]);
-    if (write(2, text, sizeof text - 1) < 0) _exit(128 + (int)stop);
-    _exit(128 + (int)stop);
-}
-
-static void on_signal(int signal_number) {
-    stop = signal_number;
-    after(GRACE);
-}
-
-void catch_interrupts(void) {
-    struct sigaction a;
-    memset(&a, 0, sizeof a);
-    a.sa_handler = on_alarm;
-    sigaction(SIGALRM, &a, NULL);
-    a.sa_handler = on_signal;
-    a.sa_flags = (int)SA_RESETHAND; /* a second Ctrl-C ends the program at once */
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
-}
-
-bool interrupted(void) {
-    if (stop) after(0); /* who asks is about to save */
-    return stop != 0;
-}
-
-int interrupted_code(void) { return 128 + (stop ? (int)stop : SIGINT); }
 
 bool checkpoint_due(double *saved, double seconds) {
     const char *test = getenv("VDI_TEST_CHECKPOINT_MS"); /* tests have no ten seconds */
@@ -290,7 +193,7 @@ static void print_duration(char *buf, size_t size, double s) {
 
 void progress(run *r, int64_t step, int64_t steps, const char *name, double value) {
     double now = seconds_now();
-    bool terminal = isatty(2) != 0;
+    bool terminal = terminal_is(stderr);
     if (r->quiet) return;
     if (r->started == 0) {
         r->started = r->spoke = now;

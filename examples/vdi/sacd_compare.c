@@ -71,7 +71,7 @@ static void compare_print(const run *r, const comparison *c) {
         printf(i == 1 ? ", \"components\": {" : ", ");
         print_json_text(name);
         for (int k = 0; k < 4; k++) {
-            if (isfinite(x[k]))
+            if (is_finite(x[k]))
                 printf("%s\"%s\": %.10g", k ? ", " : ": {", key[k], x[k]);
             else
                 printf("%s\"%s\": null", k ? ", " : ": {", key[k]);

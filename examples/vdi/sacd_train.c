@@ -4,8 +4,6 @@
  * evaluation plays those of seed + 1,000,000. It is saved where an episode has ended, and inside
  * one that takes long; a signal saves wherever it comes.
  */
-#include <time.h>
-#include <unistd.h>
 
 #include "sacd_train.h"
 
@@ -140,7 +138,7 @@ static void remove_old(const run *r) {
         "curve.svg",         "inspect.html"};
     for (int i = 0; i < (int)VDI__COUNT(names); i++) {
         char *path = path_join(r->out, names[i]);
-        (void)unlink(path);
+        (void)file_remove(path);
         free(path);
     }
 }
@@ -545,9 +543,9 @@ static void training_close(training *t) {
 static int training_run(training *t) {
     run *r = t->r;
     const int64_t steps = t->want->steps;
-    const clock_t begin = clock();
+    const double begin = cpu_seconds();
     const bool ok = training_loop(t, steps);
-    const double cpu = (double)(clock() - begin) / CLOCKS_PER_SEC;
+    const double cpu = cpu_seconds() - begin;
     const int64_t done = vdi_sacd_steps(t->agent);
     if ((ok || done > 0) && !training_save(t)) return FAILED;
     if (!ok) {

@@ -1,6 +1,5 @@
 /* examples/vdi/spikes_fit.c - vdi spikes fit | spine: DeepSpike learned on the traces at hand, and
  * what it says of them */
-#include <sys/stat.h>
 
 #include "spikes_fit.h"
 
@@ -206,8 +205,7 @@ static int results_fill(run *r, fitting *f, spikes_fitted *out) {
 /* A file of a network, or the folder of the run that wrote it. */
 static bool fitted_open(const char *path, vdi_safetensors *file, char **where) {
     vdi_error err = {0};
-    struct stat st;
-    const bool folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    const bool folder = folder_exists(path);
     *where = folder ? path_join(path, "model.safetensors") : strdup(path);
     if (!*where) exit(fail("out of memory"));
     if (vdi_safetensors_load(*where, NULL, file, &err) >= 0) return true;
@@ -408,7 +406,8 @@ static void amplitudes_begin(fitting *f, const double *traces, int64_t neurons, 
         double shift, scale;
         vdi_deepspike_data_scale(f->data, i, 0, &shift, &scale);
         for (int64_t t = 0; t < frames; t++)
-            if (isfinite(traces[i * frames + t])) v[n++] = (traces[i * frames + t] - shift) / scale;
+            if (is_finite(traces[i * frames + t]))
+                v[n++] = (traces[i * frames + t] - shift) / scale;
         double top = 0;
         for (int round = 0; round < 2; round++) {
             /* the 99th percentile, by counting down from the top */

@@ -239,7 +239,7 @@ static bool checkpoint_load(const run *r, inference *q, int64_t *at) {
     bool ok = true;
     *at = 0;
     if (!r->resume) {
-        (void)remove(path); /* another run's */
+        (void)file_remove(path); /* another run's */
     } else if (file_exists(path)) {
         ok = vdi_safetensors_load(path, NULL, &file, &err) == VDI_OK;
         if (ok) {

@@ -112,7 +112,7 @@ static int prepare(const run *r, const vdi_tensor *traces, double fps, tuning *u
         if (fps > VDI_PRETRAINED_GRID) u->noise[i] *= sqrt(VDI_PRETRAINED_GRID / fps);
         for (int64_t k = 0; k < frames; k++) {
             const int64_t s = (int64_t)floor((double)k * VDI_PRETRAINED_GRID / fps + 0.5);
-            if (s >= 0 && s < u->samples && isfinite(y[k])) u->mask[i * u->samples + s] = 1;
+            if (s >= 0 && s < u->samples && is_finite(y[k])) u->mask[i * u->samples + s] = 1;
         }
     }
     free(work);

@@ -3,7 +3,7 @@
  *
  * A command is a struct for its options, rows that bind its members (core/field.h), and a function
  * that is called with that struct. Parsing, ranges, help and run.json come from the rows; main.c
- * holds the list of commands. This program uses POSIX; the header it stands on does not.
+ * holds the list of commands. What it needs of the system is in system.h.
  */
 #ifndef TOOL_H
 #define TOOL_H
@@ -12,7 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "system.h"
 #include "vdi.h"
+
+/* printf as C99 has it: of the two that mingw brings, the one that its flags chose */
+#ifdef __MINGW_PRINTF_FORMAT
+#define PRINTF_LIKE(format_, first) __attribute__((format(__MINGW_PRINTF_FORMAT, format_, first)))
+#else
+#define PRINTF_LIKE(format_, first) __attribute__((format(printf, format_, first)))
+#endif
 
 /* exit codes, as promised in the help */
 enum { DONE = 0, FAILED = 1, USAGE = 2, INTERRUPTED = 130 };
@@ -137,13 +145,12 @@ bool run_json_save(const run *r);
 bool run_json_take(run *r, const char *path, const command *const *commands, int count);
 
 /* run.c */
-double seconds_now(void);
 /* prints the one line, returns FAILED */
-int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int fail(const char *format, ...) PRINTF_LIKE(1, 2);
 /* likewise, returns USAGE */
-int usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int usage(const char *format, ...) PRINTF_LIKE(1, 2);
 /* "vdi: warning: KIND: ...", one line, also with --quiet */
-void warn(const char *kind, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void warn(const char *kind, const char *format, ...) PRINTF_LIKE(2, 3);
 /* warnings from here on end in the name of the file that they are about; NULL: they do not */
 void warn_of(const char *file);
 /* a vdi_error, and the file it is about (or NULL) */
@@ -152,7 +159,6 @@ int fail_error(const vdi_error *err, const char *file);
 bool run_open_out(run *r);
 void run_close(run *r);
 char *path_join(const char *folder, const char *name); /* malloc'ed */
-bool file_exists(const char *path);
 bool save_atomically(const char *path,
                      vdi_status (*save)(const char *path, const void *what, vdi_error *err),
                      const void *what, vdi_error *err);
@@ -173,11 +179,6 @@ typedef struct report {
 } report;
 bool report_open(report *p, const char *folder, const char *name, const char *title);
 bool report_close(report *p);
-/* SIGINT and SIGTERM: a loop asks interrupted() and saves what is done; what does not ask is ended
- * within a second */
-void catch_interrupts(void);
-bool interrupted(void);
-int interrupted_code(void); /* 130 or 143 */
 /* have `seconds` passed since *saved? Then *saved is now. */
 bool checkpoint_due(double *saved, double seconds);
 /* tell how far a loop is: `name` and `value` are what is being driven (a loss) */
@@ -270,6 +271,8 @@ typedef struct observations {
 } observations;
 bool observations_load(const char *path, const observation_options *with, observations *o);
 void observations_free(observations *o);
+/* isfinite, which converts to float in some C libraries */
+static inline bool is_finite(double x) { return x - x == 0; }
 /* malloc or die cleanly */
 double *doubles(int64_t count);
 

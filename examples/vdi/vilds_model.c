@@ -1,6 +1,5 @@
 /* examples/vdi/vilds_model.c - the model of vilds and flds: from options, into its file, out of
  * it */
-#include <sys/stat.h>
 
 #include "vilds.h"
 
@@ -41,8 +40,7 @@ bool vilds_model_load(run *r, const char *path, vilds_model *out) {
     vdi_error err = {0};
     vdi_safetensors file;
     vdi_vilds_desc desc;
-    struct stat s;
-    bool folder = stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+    bool folder = folder_exists(path);
     char *name = folder ? path_join(path, "model.safetensors") : NULL;
     if (!folder && (name = (char *)malloc(strlen(path) + 1))) strcpy(name, path);
     if (!name) exit(fail("out of memory"));

@@ -65,17 +65,17 @@ static int network_bound(run *r, observations *o, const vdi_vilds_desc *desc, do
     d.train.steps = AUTO_STEPS;
     d.train.restarts = 1;
     if (vdi_vilds_create(&d, &model.m, &err) < 0) return fail_error(&err, NULL);
-    bool ok = vilds_data_make(&model, o, &data), told = !ok;
+    bool ok = vilds_data_make(&model, o, &data), said = !ok;
     for (int i = 0; ok && i < AUTO_STEPS && !interrupted(); i++) {
         ok = vdi_vilds_step(model.m, data, NULL, &p, &err) >= 0;
         if (ok) progress(r, i + 1, AUTO_STEPS, "which recipe? One start: bound", p.elbo);
     }
     progress_end(r);
     ok = ok && vdi_vilds_score(model.m, data, NULL, bound, &err) == VDI_OK;
-    if (ok) told = !(ok = vilds_homogeneous(&model, o, data, constant));
+    if (ok) said = !(ok = vilds_homogeneous(&model, o, data, constant));
     vdi_vilds_data_destroy(data);
     vilds_model_free(&model);
-    return ok ? DONE : told ? FAILED : fail_error(&err, o->file);
+    return ok ? DONE : said ? FAILED : fail_error(&err, o->file);
 }
 
 /* ---- a trial run of two recipes -------------------------------------------------------------- */
