@@ -1,6 +1,6 @@
 /* Parameters, initialisers, optimisers, schedules: each rule against the same rule written out,
  * refusal, resumption to the bit, and learning. */
-#include "check.h"
+#include "paths.h"
 
 static vdi_params *make_params_of(vdi_param_desc list[4], vdi_dtype dtype, uint64_t seed) {
     vdi_rng rng = vdi_rng_make(seed, 0);
@@ -532,6 +532,59 @@ TEST(optim, memory) {
         vdi_params_destroy(p);
         CHECK(counter.live == 0, "request %ld: %ld blocks are out", k, counter.live);
     }
+}
+
+enum { FADING = 21 };
+/* One step of a rule that forgets fast. */
+static void fading_step(vdi_optim_kind kind, vdi_dtype dtype, void *w, const void *g, void *m,
+                        void *v) {
+    if (kind == VDI_OPTIM_ADAM)
+        vdi_adam_kernel(dtype, FADING, w, g, m, v, 0.01, 0.9, 0.95, 1e-30, 0, 1);
+    else if (kind == VDI_OPTIM_RMSPROP)
+        vdi_rmsprop_kernel(dtype, FADING, w, g, v, m, 0.01, 0.95, 1e-30, 0.9, 0, 1);
+    else
+        vdi_sgd_kernel(dtype, FADING, w, g, m, 0.01, 0.9, 0, 1);
+}
+
+/* Numbers below the smallest normal one. */
+static int denormals(vdi_dtype dtype, const double *x) {
+    const double least = dtype == VDI_F32 ? (double)FLT_MIN : DBL_MIN;
+    int count = 0;
+    for (int64_t i = 0; i < FADING; i++) {
+        const double size = fabs(vdi_dtype_load(dtype, x, i));
+        count += size > 0 && size < least;
+    }
+    return count;
+}
+
+/* Where a gradient has become zero, what is left of it ends at zero, not among the denormals, and
+   the parameter rests; a square is kept while a mean has to be divided by its root. */
+TEST(optim, fading) {
+    static const vdi_optim_kind kind[] = {VDI_OPTIM_ADAM, VDI_OPTIM_RMSPROP, VDI_OPTIM_SGD};
+    for (int c = 0; c < 3 * 2; c++) {
+        FOR_EACH_PATH(simd) {
+            const vdi_dtype dtype = c % 2 ? VDI_F64 : VDI_F32;
+            double w[FADING], g[FADING], m[FADING] = {0}, v[FADING] = {0};
+            const char *path = vdi_simd_name((vdi_simd)simd);
+            vdi_fill(dtype, FADING, 1, w);
+            vdi_fill(dtype, FADING, dtype == VDI_F32 ? 3e-20 : 3e-160, g);
+            for (int i = 0; i < 5; i++)
+                fading_step(kind[c / 2], dtype, w, g, m, v);
+            vdi_fill(dtype, FADING, 0, g);
+            for (int i = 0; i < 20000; i++) {
+                fading_step(kind[c / 2], dtype, w, g, m, v);
+                if (i % 100) continue;
+                CHECK(denormals(dtype, m) == 0, "%d %s, step %d: a mean", c, path, i);
+                CHECK(i < 4000 || denormals(dtype, v) == 0, "%d %s, step %d: a square", c, path, i);
+            }
+            for (int64_t i = 0; i < FADING; i++) {
+                CHECK(fabs(vdi_dtype_load(dtype, w, i) - 1) < 2, "%d %s: far", c, path);
+                CHECK(vdi_dtype_load(dtype, m, i) == 0 && vdi_dtype_load(dtype, v, i) == 0,
+                      "%d %s: not forgotten", c, path);
+            }
+        }
+    }
+    vdi_simd_set(VDI_SIMD_AUTO);
 }
 
 /* Exclusive or, from every kind of optimiser. */
