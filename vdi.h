@@ -2483,7 +2483,7 @@ VDI__LINK int vdi__simd_load(void);
     ROW(VDI_SIGMOID, sigmoid, OWN, LENT)        \
     /* log(1 + exp(x)) */                       \
     ROW(VDI_SOFTPLUS, softplus, OWN, OWN)       \
-    ROW(VDI_RELU, relu, LENT, LENT)             \
+    ROW(VDI_RELU, relu, OWN, LENT)              \
     /* x > 0 ? x : p x */                       \
     ROW(VDI_LEAKY_RELU, leaky_relu, LENT, LENT) \
     /* x > 0 ? x : p (exp(x) - 1) */            \
@@ -2506,9 +2506,9 @@ VDI__LINK int vdi__simd_load(void);
     ROW(VDI_GELU, gelu, OWN, OWN)
 /** Functions of two arguments; max and min are NaN if either argument is. */
 #define VDI__BINARY_LIST(ROW) \
-    ROW(VDI_ADD, add, LENT)   \
+    ROW(VDI_ADD, add, OWN)    \
     ROW(VDI_SUB, sub, LENT)   \
-    ROW(VDI_MUL, mul, LENT)   \
+    ROW(VDI_MUL, mul, OWN)    \
     ROW(VDI_DIV, div, LENT)   \
     ROW(VDI_MAX, max, LENT)   \
     ROW(VDI_MIN, min, LENT)   \
@@ -2591,6 +2591,7 @@ typedef void vdi__binary_fn(size_t n, const void *a, int a_step, const void *b, 
  * Do this:
  *     vdi_gemm(VDI_F32, 0, m, n, k, A, k, B, n, C, n);   C = A B, row-major
  *     vdi_gemm(VDI_F32, VDI_GEMM_TB | VDI_GEMM_ACC, m, n, k, A, k, B, k, C, n);   C += A B'
+ *     vdi_gemm_batch(VDI_F64, 0, 1000, 4, 4, 4, A, 4, 16, B, 4, 16, C, 4, 16);   1000 of (4,4)
  *     vdi_affine(VDI_F32, rows, out, in, x, in, W, out, bias, VDI_ACT_TANH, 0, y, out);
  *
  * Every element of C is one chain of fused multiply-adds over k in rising order, begun at 0 (at C
@@ -2623,6 +2624,13 @@ typedef enum vdi_act {
 /** C (m,n) = op(A) (m,k) op(B) (k,n) [+ C]. `flags`: VDI_GEMM_*. lda, ldb, ldc in elements. */
 VDI_API void vdi_gemm(vdi_dtype dtype, int flags, size_t m, size_t n, size_t k, const void *a,
                       size_t lda, const void *b, size_t ldb, void *c, size_t ldc);
+/** C_i = op(A_i) op(B_i) [+ C_i] for i < count: products of one shape, each bit for bit what
+ * vdi_gemm gives, with the set-up paid once. A_i begins step_a elements after the one before it,
+ * B_i and C_i likewise; with a step of 0 one A or B serves all. No C_i may overlap another, or any
+ * A or B. `flags` as in vdi_gemm; there is no alpha and no beta other than 0 and 1. */
+VDI_API void vdi_gemm_batch(vdi_dtype dtype, int flags, size_t count, size_t m, size_t n, size_t k,
+                            const void *a, size_t lda, size_t step_a, const void *b, size_t ldb,
+                            size_t step_b, void *c, size_t ldc, size_t step_c);
 /** y (m,n) = act(bias + x (m,k) W (k,n)): a layer; `bias` (n) or NULL. */
 VDI_API void vdi_affine(vdi_dtype dtype, size_t m, size_t n, size_t k, const void *x, size_t ldx,
                         const void *w, size_t ldw, const void *bias, vdi_act act, double act_param,
@@ -2652,6 +2660,10 @@ typedef struct vdi__gemm_args {
     vdi_act act;
     double act_param;
 } vdi__gemm_args;
+/* As many products of one shape: elements from one operand to the next */
+typedef struct vdi__gemm_many {
+    size_t count, step_a, step_b, step_c;
+} vdi__gemm_many;
 /* One register tile: C (rows,cols) = init + A B over k steps; element (i,p) of A at a[i * ars + p *
  * acs], (p,j) of B at b[p * ldb + j] */
 typedef struct vdi__tile {
@@ -2661,9 +2673,13 @@ typedef struct vdi__tile {
     bool ahead; /* C is large: fetch the next tile of it early */
 } vdi__tile;
 typedef void vdi__tile_fn(const vdi__tile *t);
-#define VDI__KERNELS_GEMM(X)                      \
-    X(gemm, OWN, void, (const vdi__gemm_args *g)) \
-    X(act_grad, LENT, void,                       \
+#define VDI__KERNELS_GEMM(X)                                                                \
+    X(gemm, OWN, void, (const vdi__gemm_args *g))                                           \
+    X(gemm_plain, OWN, void,                                                                \
+      (vdi_dtype dtype, int flags, size_t m, size_t n, size_t k, const void *a, size_t lda, \
+       const void *b, size_t ldb, void *c, size_t ldc))                                     \
+    X(gemm_batch, OWN, void, (const vdi__gemm_args *g, const vdi__gemm_many *batch))        \
+    X(act_grad, LENT, void,                                                                 \
       (vdi_act act, double p, size_t n, const void *y, const void *dy, void *dz))
 
 #endif /* VDI_KERNEL_GEMM_H */
@@ -5597,6 +5613,8 @@ VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
  *                     times are counted in bins with edges at 10 k - 5 ms (Rupprecht et al. 2021)
  *   r25    Pearson r in 40 ms bins, four samples summed; edges at 40 k - 5 ms (Berens et al. 2018)
  *   r40g, r160g   the same bins smoothed with a Gaussian of 40 or 160 ms
+ *   delayed   r160g with the estimate moved by up to 400 ms either way: where it is largest, the
+ *          estimate comes late (early times are best) or early
  *   auc    area under the ROC curve of the bins, spike or no spike, ties count half
  *   count  expected over true number of spikes of the bins
  * No measure but the count depends on the scale of the estimate. NaN and infinite values count
@@ -5604,8 +5622,8 @@ VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
  * A constant estimate has r = 0 and AUC 0.5, so that giving up never helps. Time 0 is the centre of
  * frame 0.
  *
- * What it does NOT do: means over neurons and data sets, the best delay, information gain. Memory:
- * the caller's. Threads: pure.
+ * What it does NOT do: means over neurons and data sets, information gain. Memory: the caller's.
+ * Threads: pure.
  */
 #ifndef VDI_MODEL_SCORE_SPIKES_H
 #define VDI_MODEL_SCORE_SPIKES_H
@@ -5620,12 +5638,17 @@ typedef struct vdi_score_train {
     int64_t spikes;         /**< how many */
 } vdi_score_train;
 
+/** Delays that are tried: -400 to 400 ms in steps of a bin. */
+#define VDI_SCORE_DELAYS 21
+
 /** Scores of a neuron; NaN where the truth has no spike (or, for auc, one in every bin). */
 typedef struct vdi_score_spikes_result {
-    double c25, c50, c100, c200; /**< correlation of rates smoothed by 25, 50, 100, 200 ms */
-    double r25;                  /**< correlation in bins of 40 ms */
-    double r40g;                 /**< after a Gaussian of sigma 40 ms */
-    double r160g;                /**< after one of 160 ms */
+    double c25, c50, c100, c200;      /**< correlation of rates smoothed by 25, 50, 100, 200 ms */
+    double r25;                       /**< correlation in bins of 40 ms */
+    double r40g;                      /**< after a Gaussian of sigma 40 ms */
+    double r160g;                     /**< after one of 160 ms */
+    double delayed[VDI_SCORE_DELAYS]; /**< r160g of the estimate moved by 40 (i - 10) ms, to later
+                                           times where that is positive; its ends change places */
     double auc;        /**< area under the ROC curve: bins with a spike against bins without */
     double count;      /**< expected over true number of spikes */
     double expected;   /**< sum of the estimate */
@@ -7933,6 +7956,11 @@ typedef struct vdi_trace_quality {
     double unsteady;   /**< largest noise within 64 frames over the usual one */
     double skew;       /**< skewness above the baseline: transients make it positive */
     double drift;      /**< range of the running baseline over the 99.9th percentile above it */
+    double wander;     /**< how far running medians of 2.5 s go below their middle (5th percentile)
+                            over how far they go above it (95th): about 0 to 0.5 in a cell that
+                            rests between its transients, 1 if slow ups and downs are alike. 0 where
+                            they stay within their noise, NaN below 10 s */
+    double interval;   /**< seconds from one measured frame to the next */
     double decay;      /**< seconds in which a transient falls by 1/e, from autocorrelations */
 } vdi_trace_quality;
 
@@ -13332,6 +13360,7 @@ typedef struct vdi__gemm_path {
 
 enum {
     VDI__GEMM_ROWS = 256,   /* a block of rows */
+    VDI__GEMM_LOW = 32,     /* most rows of a product without blocks */
     VDI__GEMM_FEW = 64,     /* a block of k where a panel is used once: it has to stay in the
                               first-level cache until then */
     VDI__GEMM_SLIM = 4,     /* most columns of a product that is turned over */
@@ -13455,20 +13484,28 @@ VDI__FN size_t vdi__gemm_row(const vdi__gemm_path *path, const vdi__gemm_args *g
     return done;
 }
 
+/* Rows of the next tile of nv vectors, where `left` remain. */
+VDI__FN size_t vdi__gemm_height(const vdi__gemm_path *path, size_t nv, size_t left) {
+    const size_t most = path->rows[nv - 1];
+    /* two tiles of 4 cost less than one of 6 and one for 2 */
+    if (left == 8 && most < 8) return 4;
+    if (left >= most) return most;
+    /* tiles of one vector have their number of rows built in: there are 1 to 8 and 16 */
+    return nv == 1 ? VDI__MIN(left, (size_t)8) : left;
+}
+
 /* The rows from i0 to i1 of a panel of nv vectors of columns from j on, over t->k steps from p
  * on. */
 VDI__FN void vdi__gemm_rows(const vdi__gemm_path *path, const vdi__gemm_args *g, vdi__tile *t,
                             size_t i0, size_t i1, size_t p, size_t j, size_t nv) {
     const bool accumulate = (g->flags & VDI_GEMM_ACC) != 0, goes_on = p > 0 || accumulate;
-    const size_t mr = path->rows[nv - 1], size = path->size;
+    const size_t size = path->size;
     const char *a = (const char *)g->a + (i0 * t->ars + p * t->acs) * size;
     char *c = (char *)g->c + (i0 * g->ldc + j) * size;
     t->init = g->bias && !accumulate ? (const char *)g->bias + j * size : NULL;
     t->ldinit = goes_on ? g->ldc : 0;
     for (size_t i = i1 - i0; i > 0; i -= t->rows) {
-        t->rows = VDI__MIN(i, mr);
-        /* two tiles of 4 cost less than one of 6 and one for 2 */
-        if (i == 8 && mr < 8) t->rows = 4;
+        t->rows = vdi__gemm_height(path, nv, i);
         t->a = a;
         t->c = c;
         if (goes_on) t->init = c;
@@ -13534,30 +13571,43 @@ VDI__NOINLINE VDI__FN void vdi__gemm_packed(const vdi__gemm_path *path, const vd
     vdi__gemm_blocks(path, g, start, vdi__gemm_align(space));
 }
 
-/* A product that is one tile, and reads B in place; false if it is not. */
-VDI__FN bool vdi__gemm_tile(const vdi__gemm_path *path, const vdi__gemm_args *g) {
+/* Is a product a column of tiles that read B in place, over all of k at once? */
+VDI__FN bool vdi__gemm_fits(const vdi__gemm_path *path, const vdi__gemm_args *g) {
     const size_t nv = vdi__gemm_vectors(path, g->n);
-    vdi__tile t;
-    if ((g->flags & VDI_GEMM_TB) || nv > path->vectors || g->k > path->steps) return false;
-    if (g->m > path->rows[nv - 1]) return false;
-    if (g->n < nv << path->shift && !path->masks_full && !(path->masks_small && g->m <= 4))
-        return false;
-    t.a = g->a;
-    t.b = g->b;
-    t.c = g->c;
-    t.init = g->flags & VDI_GEMM_ACC ? g->c : g->bias;
-    t.ldinit = g->flags & VDI_GEMM_ACC ? g->ldc : 0;
-    t.ars = g->flags & VDI_GEMM_TA ? 1 : g->lda;
-    t.acs = g->flags & VDI_GEMM_TA ? g->lda : 1;
-    t.ldb = g->ldb;
-    t.ldc = g->ldc;
-    t.k = g->k;
-    t.rows = g->m;
-    t.cols = g->n;
-    t.ahead = false;
-    path->tile[g->m > 4 ? 0 : 1][nv - 1](&t);
-    if (g->act != VDI_ACT_NONE) vdi__gemm_act(path, g, g->m, g->n, (char *)g->c, g->ldc);
-    return true;
+    if ((g->flags & VDI_GEMM_TB) || nv > path->vectors) return false;
+    if (g->m > VDI__GEMM_LOW || g->k > path->steps) return false;
+    return g->n == nv << path->shift || path->masks_full ||
+           (path->masks_small && (nv == 1 || g->m <= 4));
+}
+
+VDI__FN void vdi__gemm_tile_set(const vdi__gemm_args *g, vdi__tile *t) {
+    const bool ta = (g->flags & VDI_GEMM_TA) != 0, accumulate = (g->flags & VDI_GEMM_ACC) != 0;
+    t->a = g->a;
+    t->b = g->b;
+    t->c = g->c;
+    t->init = accumulate ? g->c : g->bias;
+    t->ldinit = accumulate ? g->ldc : 0;
+    t->ars = ta ? 1 : g->lda;
+    t->acs = ta ? g->lda : 1;
+    t->ldb = g->ldb;
+    t->ldc = g->ldc;
+    t->k = g->k;
+    t->cols = g->n;
+    t->ahead = false;
+}
+
+/* The column of tiles that begins at *t, of m rows. */
+VDI__FN void vdi__gemm_column(const vdi__gemm_path *path, vdi__tile *t, size_t m) {
+    const size_t nv = vdi__gemm_vectors(path, t->cols);
+    for (;;) {
+        t->rows = vdi__gemm_height(path, nv, m);
+        path->tile[t->rows > 4 ? 0 : t->rows > 1 ? 1 : 2][nv - 1](t);
+        m -= t->rows;
+        if (!m) return;
+        t->a = (const char *)t->a + t->rows * t->ars * path->size;
+        t->c = (char *)t->c + t->rows * t->ldc * path->size;
+        if (t->init) t->init = (const char *)t->init + t->rows * t->ldinit * path->size;
+    }
 }
 
 VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) {
@@ -13565,7 +13615,13 @@ VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) 
     const bool tb = (g->flags & VDI_GEMM_TB) != 0;
     size_t done = 0;
     if (g->m == 0 || g->n == 0) return;
-    if (g->m > 1 && vdi__gemm_tile(path, g)) return;
+    if (g->m > 1 && vdi__gemm_fits(path, g)) {
+        vdi__tile t;
+        vdi__gemm_tile_set(g, &t);
+        vdi__gemm_column(path, &t, g->m);
+        if (g->act != VDI_ACT_NONE) vdi__gemm_act(path, g, g->m, g->n, (char *)g->c, g->ldc);
+        return;
+    }
     if (g->n <= VDI__MIN((size_t)VDI__GEMM_SLIM, lanes / 4) && g->m >= lanes) {
         vdi__gemm_slim(path, g);
         return;
@@ -13577,6 +13633,48 @@ VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) 
         vdi__gemm_packed(path, g, done);
     else
         vdi__gemm_blocks(path, g, done, NULL);
+}
+
+VDI__FN void vdi__gemm_plain(const vdi__gemm_path *path, int flags, size_t m, size_t n, size_t k,
+                             const void *a, size_t lda, const void *b, size_t ldb, void *c,
+                             size_t ldc) {
+    vdi__gemm_args g = VDI__ZERO;
+    g.flags = flags;
+    g.m = m;
+    g.n = n;
+    g.k = k;
+    g.a = a;
+    g.lda = lda;
+    g.b = b;
+    g.ldb = ldb;
+    g.c = c;
+    g.ldc = ldc;
+    vdi__gemm_run(path, &g);
+}
+
+/* Small products set up their tile once. */
+VDI__FN void vdi__gemm_batch(const vdi__gemm_path *path, const vdi__gemm_args *g,
+                             const vdi__gemm_many *batch) {
+    const size_t step_a = batch->step_a * path->size, step_b = batch->step_b * path->size;
+    const size_t step_c = batch->step_c * path->size;
+    const bool tiles = g->m > 0 && g->n > 0 && vdi__gemm_fits(path, g);
+    vdi__gemm_args one = *g;
+    vdi__tile t;
+    vdi__gemm_tile_set(g, &t);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (tiles) {
+            t.a = one.a;
+            t.b = one.b;
+            t.c = one.c;
+            if (t.init) t.init = t.c;
+            vdi__gemm_column(path, &t, g->m);
+        } else {
+            vdi__gemm_run(path, &one);
+        }
+        one.a = (const char *)one.a + step_a;
+        one.b = (const char *)one.b + step_b;
+        one.c = (char *)one.c + step_c;
+    }
 }
 #endif
 
@@ -14159,6 +14257,17 @@ VDI__DEF vdi_status vdi_tensor_reduce(vdi_reduce_op op, vdi_tensor x, int axis, 
 
 VDI__DEF void vdi_gemm(vdi_dtype dtype, int flags, size_t m, size_t n, size_t k, const void *a,
                        size_t lda, const void *b, size_t ldb, void *c, size_t ldc) {
+    vdi__kernels_of(dtype)->gemm_plain(dtype, flags, m, n, k, a, lda, b, ldb, c, ldc);
+}
+
+VDI__DEF void vdi_gemm_batch(vdi_dtype dtype, int flags, size_t count, size_t m, size_t n, size_t k,
+                             const void *a, size_t lda, size_t step_a, const void *b, size_t ldb,
+                             size_t step_b, void *c, size_t ldc, size_t step_c) {
+    vdi__gemm_many batch;
+    batch.count = count;
+    batch.step_a = step_a;
+    batch.step_b = step_b;
+    batch.step_c = step_c;
     vdi__gemm_args g = VDI__ZERO;
     g.flags = flags;
     g.m = m;
@@ -14170,7 +14279,7 @@ VDI__DEF void vdi_gemm(vdi_dtype dtype, int flags, size_t m, size_t n, size_t k,
     g.ldb = ldb;
     g.c = c;
     g.ldc = ldc;
-    vdi__kernels_of(dtype)->gemm(&g);
+    vdi__kernels_of(dtype)->gemm_batch(&g, &batch);
 }
 
 VDI__DEF void vdi_affine(vdi_dtype dtype, size_t m, size_t n, size_t k, const void *x, size_t ldx,
@@ -22212,9 +22321,14 @@ VDI__FN void vdi__add_products(int64_t m, int64_t n, int64_t rows, const double 
 
 /* sum (n) += the rows of x: short ones, for which no call is worth while */
 VDI__FN void vdi__add_rows(int64_t rows, int64_t n, const double *x, double *sum) {
-    for (int64_t r = 0; r < rows; r++, x += n) {
-        for (int64_t i = 0; i < n; i++)
-            sum[i] += x[i];
+    for (int64_t i = 0; i < n; i++) {
+        double even = 0, odd = 0; /* two, since each sum waits for the last */
+        for (int64_t r = 0; r + 1 < rows; r += 2) {
+            even += x[r * n + i];
+            odd += x[(r + 1) * n + i];
+        }
+        if (rows % 2) even += x[(rows - 1) * n + i];
+        sum[i] += even + odd;
     }
 }
 
@@ -22839,9 +22953,12 @@ VDI__FN void vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *
     }
     for (int64_t i = 0; i < q->trials; i++) {
         const double *z = vdi__chain_mean(q, d, i);
-        for (int64_t at = 0; at < q->lengths[i] * d; at++) {
-            const double e = z[at] - mean[at % d] / count;
-            square[at % d] += e * e;
+        for (int64_t k = 0; k < d; k++) {
+            const double centre = mean[k] / count;
+            double sum = 0;
+            for (int64_t at = k; at < q->lengths[i] * d; at += d)
+                sum += (z[at] - centre) * (z[at] - centre);
+            square[k] += sum;
         }
     }
     for (int64_t g = 0; g < q->lanes; g++) {
@@ -28446,6 +28563,18 @@ VDI__FN double vdi__score_correlation(const vdi__score_neuron *u, bool fine, dou
     return vdi__score_pearson(at, u->smooth, u->smooth_truth);
 }
 
+/* r160g after moving the estimate by whole bins: both sides are there, smoothed. */
+VDI__FN void vdi__score_delays(const vdi__score_neuron *u, double *r) {
+    const int64_t n = u->bins;
+    double *moved = u->smooth + n;
+    for (int k = 0; k < VDI_SCORE_DELAYS; k++) {
+        const int64_t by = (int64_t)(k - VDI_SCORE_DELAYS / 2);
+        for (int64_t i = 0; i < n; i++)
+            moved[i] = u->smooth[((i - by) % n + n) % n];
+        r[k] = vdi__score_pearson(n, moved, u->smooth_truth);
+    }
+}
+
 /* One trial onto the grid and into the bins, behind those before it. */
 VDI__FN void vdi__score_take(const vdi__score_neuron *u, const vdi_score_train *q, int64_t at,
                              int64_t bin) {
@@ -28512,6 +28641,7 @@ VDI__DEF vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *tria
     r.r25 = vdi__score_pearson(u.bins, u.coarse, u.coarse_truth);
     r.r40g = vdi__score_correlation(&u, false, 1);
     r.r160g = vdi__score_correlation(&u, false, 4);
+    vdi__score_delays(&u, r.delayed);
     r.c25 = vdi__score_correlation(&u, true, 2.5);
     r.c50 = vdi__score_correlation(&u, true, 5);
     r.c100 = vdi__score_correlation(&u, true, 10);
@@ -39081,7 +39211,7 @@ static const vdi_field vdi__ds_rows[] = {
     VDI_FIELD_INT_FLAGS(vdi_deepspike_desc, train.buffer_last, 0, 0, 16777215, VDI_FIELD_COMPUTED,
                         "frames at its end that do not count"),
     VDI__DS_REAL(train.rate, 1e-3, 1e-12, 10, "learning rate of the network"),
-    VDI__DS_REAL(train.theta_factor, 30, 0, 1e6, "rate of theta over that of the network"),
+    VDI__DS_REAL(train.theta_factor, 30, 0, 1e12, "rate of theta over that of the network"),
     VDI__DS_REAL(train.clip_norm, 0.02, -1e9, 1e9,
                  "longest gradient of the network; negative: any"),
     VDI_FIELD_ENUM(vdi_deepspike_desc, train.schedule.kind, vdi__ds_schedules_words,
@@ -42478,6 +42608,12 @@ static const vdi_trace_quality_kind_row vdi__quality_kinds[] = {
     VDI__QUALITY_ROW(skew, -0.3, true, "more dips than rises: is the trace upside down?"),
     VDI__QUALITY_ROW(drift, 1.5, false,
                      "the baseline moves more than the transients: bleaching, drift"),
+    VDI__QUALITY_ROW(wander, 0.8, false,
+                     "slow ups and downs of like size, and no level at rest: drift, or a cell that "
+                     "never pauses; both are read as spikes"),
+    VDI__QUALITY_ROW(interval, 0.25, false,
+                     "few frames a second: one spike and a burst look alike, so counts are a "
+                     "guess"),
 };
 
 VDI__DEF int vdi_trace_quality_count(void) { return (int)VDI__COUNT(vdi__quality_kinds); }
@@ -42581,6 +42717,35 @@ VDI__FN double vdi__quality_unsteady(vdi_dtype dtype, int64_t frames, const void
     }
     const double usual = vdi__quantile(s, blocks, 0.5);
     return usual > 0 ? most / usual : HUGE_VAL - HUGE_VAL;
+}
+
+/* Slow ups and downs: medians of half a second, a running median of five of them. block, smooth:
+ * scratch (frames). `noise` is that of a frame. */
+VDI__FN double vdi__quality_wander(vdi_dtype dtype, int64_t frames, const void *trace, double rate,
+                                   double noise, double offset, float *block, float *smooth) {
+    const int64_t width = VDI__MAX((int64_t)1, (int64_t)nearbyint(0.5 * rate));
+    float window[5];
+    int64_t n = 0, blocks = 0;
+    double v;
+    for (int64_t i = 0; i < frames; i++) {
+        if (!vdi__quality_load(dtype, trace, i, &v)) continue;
+        block[blocks + n++] = (float)(v - offset); /* behind the medians that are done */
+        if (n < width) continue;
+        block[blocks] = (float)vdi__quantile(block + blocks, n, 0.5);
+        blocks++;
+        n = 0;
+    }
+    if (blocks < 20) return HUGE_VAL - HUGE_VAL;
+    for (int64_t i = 0; i < blocks; i++) {
+        const int64_t from = VDI__MAX((int64_t)0, i - 2), to = VDI__MIN(blocks, i + 3);
+        memcpy(window, block + from, (size_t)(to - from) * sizeof *window);
+        smooth[i] = (float)vdi__quantile(window, to - from, 0.5);
+    }
+    const double middle = vdi__quantile(smooth, blocks, 0.5);
+    const double below = middle - vdi__quantile(smooth, blocks, 0.05);
+    const double above = vdi__quantile(smooth, blocks, 0.95) - middle;
+    const double own = 1.25 * noise / sqrt((double)width); /* of a median of so many */
+    return below > 10 * own && above > 0 ? below / above : 0;
 }
 
 /* ======== spectrum ============================================================================ */
@@ -42724,12 +42889,18 @@ VDI__DEF vdi_status vdi_pretrained_quality(vdi_dtype dtype, int64_t frames, cons
     out->outliers = vdi__quality_outliers(dtype, frames, trace, p.noise);
     out->decay = p.scale > 0 ? vdi__quality_decay(&p, rate) : HUGE_VAL - HUGE_VAL;
     out->skew = p.scale > 0 ? (double)p.stats[12] : 0;
+    out->interval = 1 / rate;
     vdi__quality_line(&p, rate, out);
     const int64_t apart = (int64_t)(fps / rate + 0.5);
     /* the prepared trace is done with: its first array is scratch */
     const double next = vdi__quality_second(dtype, frames, trace, apart, p.offset, p.filled);
     const double third = vdi__quality_second(dtype, frames, trace, 3 * apart, p.offset, p.filled);
     out->unsteady = vdi__quality_unsteady(dtype, frames, trace, apart, p.offset, p.filled);
+    out->wander = 0;
+    if (p.scale > 0) {
+        out->wander = vdi__quality_wander(dtype, frames, trace, rate, p.noise, p.offset, p.filled,
+                                          p.baseline);
+    }
     out->smoothness = third > 0 && rate >= 15 ? next / third : HUGE_VAL - HUGE_VAL;
     return VDI_OK;
 }
@@ -56858,17 +57029,19 @@ VDI_SHARED VDI_V VDI_PN(vdi__trigamma)(VDI_V x) {
 /* kernel/elementwise_body.h - the loops over arrays, of functions of one and two arguments; one
  * pass
  *
- * What costs less than a call shares one loop, which asks for the op once for every four vectors.
- * Of the rest, a function that is used often has a loop of its own, and the others one that calls
- * them: a loop costs as much to compile as a function.
+ * What costs less than a call shares one loop, which asks for the op once for every four vectors;
+ * the SHORT ones, of which small nodes of the tape are made, have their own. Of the rest, a function
+ * that is used often has a loop of its own, and the others one that calls them: a loop costs as much
+ * to compile as a function.
  */
 
 /* ---- one argument ------------------------------------------------------------------------------
- * A row: the op, its name, how its kernel runs (SIMPLE, OFTEN, CALLED), f(v), and its derivative as
- * a function of v = x and w = f(x); q is the parameter. THROUGH: a kernel gives the derivative.
+ * A row: the op, its name, how its kernel runs (SIMPLE, SHORT, OFTEN, CALLED), f(v), and its
+ * derivative as a function of v = x and w = f(x); q is the parameter. THROUGH: a kernel gives the
+ * derivative.
  */
 #define VDI__POSITIVE VDI_VGT(v, VDI_VZERO())
-#define VDI__ROWS(SIMPLE, OFTEN, CALLED, OFTEN_THROUGH, CALLED_THROUGH)                           \
+#define VDI__ROWS(SIMPLE, SHORT, OFTEN, CALLED, OFTEN_THROUGH, CALLED_THROUGH)                    \
     OFTEN(VDI_EXP, exp, VDI_PN(vdi__exp)(v), w)                                                   \
     OFTEN(VDI_LOG, log, VDI_PN(vdi__log)(v), VDI_VDIV(VDI__ONE, v))                               \
     CALLED(VDI_LOG1P, log1p, VDI_PN(vdi__log1p)(v), VDI_VDIV(VDI__ONE, VDI_VADD(VDI__ONE, v)))    \
@@ -56876,8 +57049,8 @@ VDI_SHARED VDI_V VDI_PN(vdi__trigamma)(VDI_V x) {
     OFTEN(VDI_TANH, tanh, VDI_PN(vdi__tanh)(v), VDI_VFNMA(w, w, VDI__ONE))                        \
     OFTEN(VDI_SIGMOID, sigmoid, VDI_PN(vdi__sigmoid)(v), VDI_VMUL(w, VDI_VSUB(VDI__ONE, w)))      \
     OFTEN_THROUGH(VDI_SOFTPLUS, softplus, VDI_PN(vdi__softplus)(v), VDI_PN(vdi__unary_sigmoid))   \
-    SIMPLE(VDI_RELU, relu, VDI_VSEL(VDI_VLE(v, VDI_VZERO()), VDI_VZERO(), v),                     \
-           VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI_VZERO()))                                        \
+    SHORT(VDI_RELU, relu, VDI_VSEL(VDI_VLE(v, VDI_VZERO()), VDI_VZERO(), v),                      \
+          VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI_VZERO()))                                         \
     SIMPLE(VDI_LEAKY_RELU, leaky_relu, VDI_VSEL(VDI__POSITIVE, v, VDI_VMUL(q, v)),                \
            VDI_VSEL(VDI__POSITIVE, VDI__ONE, q))                                                  \
     CALLED(VDI_ELU, elu,                                                                          \
@@ -56943,7 +57116,8 @@ VDI_SHARED void VDI_PN(vdi__simple_values)(vdi_unary_op op, size_t n, double p, 
             a[k] = b[k] = VDI_PN(vdi__block_load)(x, k, n);
         }
         switch (op) {
-            VDI__ROWS(VDI__VALUE_CASE, VDI__NO_CASE, VDI__NO_CASE, VDI__NO_CASE, VDI__NO_CASE)
+            VDI__ROWS(VDI__VALUE_CASE, VDI__VALUE_CASE, VDI__NO_CASE, VDI__NO_CASE, VDI__NO_CASE,
+                      VDI__NO_CASE)
         default: break;
         }
         VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
@@ -56968,7 +57142,8 @@ VDI_SHARED void VDI_PN(vdi__simple_slopes)(vdi_unary_op op, size_t n, double p, 
             b[k] = VDI_PN(vdi__block_load)(y, k, n);
         }
         switch (op) {
-            VDI__ROWS(VDI__SLOPE_CASE, VDI__SLOPE_CASE, VDI__SLOPE_CASE, VDI__NO_CASE, VDI__NO_CASE)
+            VDI__ROWS(VDI__SLOPE_CASE, VDI__SLOPE_CASE, VDI__SLOPE_CASE, VDI__SLOPE_CASE,
+                      VDI__NO_CASE, VDI__NO_CASE)
         default: break;
         }
         VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
@@ -56989,10 +57164,10 @@ VDI_SHARED void VDI_PN(vdi__simple_slopes)(vdi_unary_op op, size_t n, double p, 
 
 /* ---- two arguments --------------------------------------------------------------------------- */
 
-#define VDI__PAIRS(SIMPLE)                                                        \
-    SIMPLE(VDI_ADD, add, VDI_VADD(v, w))                                          \
+#define VDI__PAIRS(SIMPLE, SHORT)                                                 \
+    SHORT(VDI_ADD, add, VDI_VADD(v, w))                                           \
     SIMPLE(VDI_SUB, sub, VDI_VSUB(v, w))                                          \
-    SIMPLE(VDI_MUL, mul, VDI_VMUL(v, w))                                          \
+    SHORT(VDI_MUL, mul, VDI_VMUL(v, w))                                           \
     SIMPLE(VDI_DIV, div, VDI_VDIV(v, w))                                          \
     /* v + w is NaN where either is, and only there once the comparison failed */ \
     SIMPLE(VDI_MAX, max, VDI_VSEL(VDI_VNE(v, v), v, VDI_VMAX(v, w)))              \
@@ -57012,7 +57187,7 @@ VDI_SHARED void VDI_PN(vdi__simple_pairs)(vdi_binary_op op, size_t n, const void
         }
         switch (op) {
 #define VDI__PAIR_CASE(op, name, result) VDI__BLOCK_CASE(op, result)
-            VDI__PAIRS(VDI__PAIR_CASE)
+            VDI__PAIRS(VDI__PAIR_CASE, VDI__PAIR_CASE)
 #undef VDI__PAIR_CASE
         default: break;
         }
@@ -57024,15 +57199,6 @@ VDI_SHARED void VDI_PN(vdi__simple_pairs)(vdi_binary_op op, size_t n, const void
         to += VDI__BLOCK * VDI_W;
     }
 }
-#define VDI__DEFINE(op, name, result)                                                              \
-    VDI_KERNEL void VDI_PN(vdi__binary_##name)(size_t n, const void *a, int a_step, const void *b, \
-                                               int b_step, void *y) {                              \
-        VDI_PN(vdi__simple_pairs)(op, n, a, a_step, b, b_step, y);                                 \
-    }
-VDI__PAIRS(VDI__DEFINE)
-#undef VDI__DEFINE
-#undef VDI__PAIRS
-
 /* libm's power: it is right in every corner, and no model spends its time here */
 VDI_KERNEL void VDI_PN(vdi__binary_pow)(size_t n, const void *a_, int a_step, const void *b_,
                                         int b_step, void *y_) {
@@ -57045,17 +57211,43 @@ VDI_KERNEL void VDI_PN(vdi__binary_pow)(size_t n, const void *a_, int a_step, co
 /* ---- loops of their own ---------------------------------------------------------------------- */
 
 #define VDI__LOAD(p) (whole ? VDI_VLOAD((p) + i) : VDI_VLOADOR((p) + i, VDI_VTAIL(n - i), VDI__ONE))
-#define VDI__EACH(result)                            \
-    for (size_t i = 0; i < n; i += VDI_W) {          \
-        const bool whole = n - i >= VDI_W;           \
-        const VDI_V r = result;                      \
-        if (whole) {                                 \
-            VDI_VSTORE(y + i, r);                    \
-        } else {                                     \
-            VDI_VSTORET(y + i, VDI_VTAIL(n - i), r); \
-            break;                                   \
-        }                                            \
+/* y[i] = result, of what `given` declares: for the whole vectors, then for what is left over */
+#define VDI__EACH(given, result)                                          \
+    {                                                                     \
+        size_t i = 0;                                                     \
+        for (VDI__UNUSED bool whole = true; n - i >= VDI_W; i += VDI_W) { \
+            given const VDI_V r = result;                                 \
+            VDI_VSTORE(y + i, r);                                         \
+        }                                                                 \
+        for (VDI__UNUSED bool whole = false; i < n; i = n) {              \
+            given const VDI_V r = result;                                 \
+            VDI_VSTORET(y + i, VDI_VTAIL(n - i), r);                      \
+        }                                                                 \
     }
+
+#define VDI__SIMPLE_PAIR(op, name, result)                                                         \
+    VDI_KERNEL void VDI_PN(vdi__binary_##name)(size_t n, const void *a, int a_step, const void *b, \
+                                               int b_step, void *y) {                              \
+        VDI_PN(vdi__simple_pairs)(op, n, a, a_step, b, b_step, y);                                 \
+    }
+#if VDI_FALLBACK
+#define VDI__SHORT_PAIR VDI__SIMPLE_PAIR
+#else
+#define VDI__SHORT_PAIR(op, name, result)                                              \
+    VDI_KERNEL void VDI_PN(vdi__binary_##name)(size_t n, const void *a_, int a_step,   \
+                                               const void *b_, int b_step, void *y_) { \
+        const VDI_T *a = (const VDI_T *)a_, *b = (const VDI_T *)b_;                    \
+        VDI_T *y = (VDI_T *)y_;                                                        \
+        if (n == 0) return;                                                            \
+        const VDI_V one_a = VDI_VSET1(a[0]), one_b = VDI_VSET1(b[0]);                  \
+        VDI__EACH(const VDI_V v = a_step ? VDI__LOAD(a) : one_a;                       \
+                  const VDI_V w = b_step ? VDI__LOAD(b) : one_b;, result)              \
+    }
+#endif
+VDI__PAIRS(VDI__SIMPLE_PAIR, VDI__SHORT_PAIR)
+#undef VDI__SIMPLE_PAIR
+#undef VDI__SHORT_PAIR
+#undef VDI__PAIRS
 
 VDI_KERNEL void VDI_PN(vdi__kernel_muladd)(size_t n, const void *a_, int a_step, const void *b_,
                                            int b_step, void *y_) {
@@ -57063,13 +57255,14 @@ VDI_KERNEL void VDI_PN(vdi__kernel_muladd)(size_t n, const void *a_, int a_step,
     VDI_T *y = (VDI_T *)y_;
     if (n == 0) return;
     const VDI_V one_a = VDI_VSET1(a[0]), one_b = VDI_VSET1(b[0]);
-    VDI__EACH(VDI_VFMA(a_step ? VDI__LOAD(a) : one_a, b_step ? VDI__LOAD(b) : one_b, VDI__LOAD(y)))
+    VDI__EACH(,
+              VDI_VFMA(a_step ? VDI__LOAD(a) : one_a, b_step ? VDI__LOAD(b) : one_b, VDI__LOAD(y)))
 }
 
 VDI_KERNEL void VDI_PN(vdi__kernel_fill)(size_t n, double value, void *y_) {
     VDI_T *y = (VDI_T *)y_;
     const VDI_V v = VDI_VSET1((VDI_T)value);
-    VDI__EACH(v)
+    VDI__EACH(, v)
 }
 
 VDI_KERNEL void VDI_PN(vdi__kernel_axpby)(size_t n, double alpha, const void *x_, double beta,
@@ -57078,11 +57271,11 @@ VDI_KERNEL void VDI_PN(vdi__kernel_axpby)(size_t n, double alpha, const void *x_
     VDI_T *y = (VDI_T *)y_;
     const VDI_V a = VDI_VSET1((VDI_T)alpha), b = VDI_VSET1((VDI_T)beta);
     if (beta == 0) {
-        VDI__EACH(VDI_VMUL(a, VDI__LOAD(x)))
+        VDI__EACH(, VDI_VMUL(a, VDI__LOAD(x)))
     } else if (beta == 1) {
-        VDI__EACH(VDI_VFMA(a, VDI__LOAD(x), VDI__LOAD(y)))
+        VDI__EACH(, VDI_VFMA(a, VDI__LOAD(x), VDI__LOAD(y)))
     } else {
-        VDI__EACH(VDI_VFMA(a, VDI__LOAD(x), VDI_VMUL(b, VDI__LOAD(y))))
+        VDI__EACH(, VDI_VFMA(a, VDI__LOAD(x), VDI_VMUL(b, VDI__LOAD(y))))
     }
 }
 
@@ -57092,7 +57285,7 @@ VDI_KERNEL void VDI_PN(vdi__kernel_clip)(size_t n, double low, double high, cons
     const VDI_T *x = (const VDI_T *)x_;
     VDI_T *y = (VDI_T *)y_;
     const VDI_V l = VDI_VSET1((VDI_T)low), h = VDI_VSET1((VDI_T)high);
-    VDI__EACH(VDI_VMIN(h, VDI_VMAX(l, VDI__LOAD(x))))
+    VDI__EACH(, VDI_VMIN(h, VDI_VMAX(l, VDI__LOAD(x))))
 }
 
 /* Phi(-a) = e r: e = exp(-a^2/2) and r = p(t)/(a + 3), t = (a - 3)/(a + 3), a polynomial through
@@ -57145,7 +57338,7 @@ VDI_SHARED void VDI_PN(vdi__called_values)(VDI_PN(vdi__value_fn) *f, size_t n, d
     const VDI_T *x = (const VDI_T *)x_;
     VDI_T *y = (VDI_T *)y_;
     const VDI_V q = VDI_VSET1((VDI_T)p);
-    VDI__EACH(f(VDI__LOAD(x), q))
+    VDI__EACH(, f(VDI__LOAD(x), q))
 }
 
 #define VDI__SIMPLE_VALUE(op, name, value, slope)                                           \
@@ -57161,8 +57354,17 @@ VDI_SHARED void VDI_PN(vdi__called_values)(VDI_PN(vdi__value_fn) *f, size_t n, d
         VDI_PN(vdi__called_values)(VDI_PN(vdi__value_##name), n, p, x, y);                  \
     }
 #if VDI_FALLBACK
+#define VDI__SHORT_VALUE VDI__SIMPLE_VALUE
 #define VDI__OFTEN_VALUE VDI__CALLED_VALUE
 #else
+#define VDI__SHORT_VALUE(op, name, value, slope)                                              \
+    VDI_KERNEL void VDI_PN(vdi__unary_##name)(size_t n, double p, const void *x_, void *y_) { \
+        const VDI_T *x = (const VDI_T *)x_;                                                   \
+        VDI_T *y = (VDI_T *)y_;                                                               \
+        (void)p;                                                                              \
+        VDI__EACH(const VDI_V v = VDI__LOAD(x);, value)                                       \
+    }
+/* the function once, not twice as in VDI__EACH */
 #define VDI__OFTEN_VALUE(op, name, value, slope)                                              \
     VDI_KERNEL void VDI_PN(vdi__unary_##name)(size_t n, double p, const void *x_, void *y_) { \
         const VDI_T *x = (const VDI_T *)x_;                                                   \
@@ -57181,9 +57383,10 @@ VDI_SHARED void VDI_PN(vdi__called_values)(VDI_PN(vdi__value_fn) *f, size_t n, d
         }                                                                                     \
     }
 #endif
-VDI__ROWS(VDI__SIMPLE_VALUE, VDI__OFTEN_VALUE, VDI__CALLED_VALUE, VDI__OFTEN_VALUE,
-          VDI__CALLED_VALUE)
+VDI__ROWS(VDI__SIMPLE_VALUE, VDI__SHORT_VALUE, VDI__OFTEN_VALUE, VDI__CALLED_VALUE,
+          VDI__OFTEN_VALUE, VDI__CALLED_VALUE)
 #undef VDI__SIMPLE_VALUE
+#undef VDI__SHORT_VALUE
 #undef VDI__OFTEN_VALUE
 #undef VDI__CALLED_VALUE
 
@@ -57241,8 +57444,8 @@ VDI_SHARED void VDI_PN(vdi__slopes_through)(vdi__unary_fn *slope, size_t n, cons
         (void)y;                                                                              \
         VDI_PN(vdi__slopes_through)(slope, n, x, dy, dx);                                     \
     }
-VDI__ROWS(VDI__SIMPLE_SLOPE, VDI__SIMPLE_SLOPE, VDI__SIMPLE_SLOPE, VDI__SLOPE_THROUGH,
-          VDI__SLOPE_THROUGH)
+VDI__ROWS(VDI__SIMPLE_SLOPE, VDI__SIMPLE_SLOPE, VDI__SIMPLE_SLOPE, VDI__SIMPLE_SLOPE,
+          VDI__SLOPE_THROUGH, VDI__SLOPE_THROUGH)
 #undef VDI__SIMPLE_SLOPE
 #undef VDI__SLOPE_THROUGH
 #undef VDI__ROWS
@@ -57472,10 +57675,12 @@ VDI_KERNEL void VDI_PN(vdi__kernel_softmax)(vdi__softmax_kind kind, size_t rows,
 #define VDI__PREFETCH(p) ((void)0)
 #endif
 #endif
-/* mr, nv and masked are constants after inlining, and acc stays in registers. Rows beyond t->rows
-   repeat the first one and are not stored. */
-VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, const vdi__tile *t) {
-    const VDI_T *a[8];
+/* mr, nv, masked and exact are constants after inlining, and acc stays in registers. Rows beyond
+   t->rows repeat the first one and are not stored; with `exact` there are none, and three rows share
+   a pointer, so that the addresses fit into registers, too. */
+VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, bool exact,
+                                     const vdi__tile *t) {
+    const VDI_T *a[16];
     const VDI_T *b = (const VDI_T *)t->b, *init = (const VDI_T *)t->init;
     VDI_T *c = (VDI_T *)t->c;
     const size_t ars = t->ars;
@@ -57487,8 +57692,13 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, const vd
     const VDI_TAIL tail = VDI_VTAIL(t->cols - last);
     VDI_V acc[VDI_REGISTERS], v[16];
     size_t offset = 0;
-    VDI__UNROLL for (size_t i = 0; i < mr; i++) {
-        a[i] = (const VDI_T *)t->a + (i < rows ? i * ars : 0);
+    if (exact) {
+        a[0] = (const VDI_T *)t->a;
+        VDI__UNROLL for (size_t i = 3; i < mr; i += 3) a[i] = a[i - 3] + 3 * ars;
+    } else {
+        VDI__UNROLL for (size_t i = 0; i < mr; i++) {
+            a[i] = (const VDI_T *)t->a + (i < rows ? i * ars : 0);
+        }
     }
     VDI__UNROLL for (size_t i = 0; i < mr * nv; i++) acc[i] = VDI_VZERO();
     if (init) {
@@ -57510,12 +57720,16 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, const vd
             v[j] = masked && j + 1 == nv ? VDI_VLOADT(b + last, tail) : VDI_VLOAD(b + j * VDI_W);
         }
         VDI__UNROLL for (size_t i = 0; i < mr; i++) {
-            const VDI_V x = VDI_VSET1(a[i][offset]);
+            const VDI_V x = VDI_VSET1(exact ? a[i / 3 * 3][i % 3 * ars] : a[i][offset]);
             VDI__UNROLL for (size_t j = 0; j < nv; j++) {
                 acc[i * nv + j] = VDI_VFMA(x, v[j], acc[i * nv + j]);
             }
         }
-        offset += acs;
+        if (exact) {
+            VDI__UNROLL for (size_t i = 0; i < mr; i += 3) a[i] += acs;
+        } else {
+            offset += acs;
+        }
         b += ldb;
     }
     VDI__UNROLL for (size_t i = 0; i < mr; i++) {
@@ -57528,28 +57742,60 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, const vd
 
 #define VDI__TILE(mr, nv, masked)                                       \
     VDI_KERNEL void VDI_PN(vdi__tile_##mr##x##nv)(const vdi__tile *t) { \
-        VDI_PN(vdi__tile_run)(mr, nv, masked, t);                       \
+        VDI_PN(vdi__tile_run)(mr, nv, masked, false, t);                \
     }
-VDI__TILE(1, 1, VDI__MASK_SMALL)
 VDI__TILE(1, 2, VDI__MASK_SMALL)
 VDI__TILE(1, 4, VDI__MASK_SMALL)
-VDI__TILE(4, 1, VDI__MASK_SMALL)
 VDI__TILE(4, 2, VDI__MASK_SMALL)
 #if VDI_REGISTERS == 32
 VDI__TILE(1, 8, VDI__MASK_SMALL)
 VDI__TILE(1, 16, VDI__MASK_SMALL)
 VDI__TILE(4, 3, VDI__MASK_SMALL)
 VDI__TILE(4, 4, VDI__MASK_SMALL)
-VDI__TILE(8, 1, VDI__MASK_FULL)
 VDI__TILE(8, 2, VDI__MASK_FULL)
 VDI__TILE(8, 3, VDI__MASK_FULL)
 VDI__TILE(6, 4, VDI__MASK_FULL)
 #elif !VDI_FALLBACK
 VDI__TILE(1, 8, VDI__MASK_SMALL)
-VDI__TILE(6, 1, VDI__MASK_FULL)
 VDI__TILE(6, 2, VDI__MASK_FULL)
 #endif
 #undef VDI__TILE
+
+/* One vector of columns and exactly t->rows rows. Small products end here: with rows that are
+ * constants nothing is chosen, and strides are part of the addresses. */
+#if VDI_REGISTERS == 32
+#define VDI__ROWS_EXACT(m) ((m)-1 < 8 || (m) == 16)
+#elif !VDI_FALLBACK
+#define VDI__ROWS_EXACT(m) ((m)-1 < 8)
+#else
+#define VDI__ROWS_EXACT(m) ((m)-1 < 4)
+#endif
+#define VDI__ROWS(mr)                                            \
+    case mr:                                                     \
+        t.rows = mr;                                             \
+        VDI_PN(vdi__tile_run)(mr, 1, VDI__MASK_SMALL, true, &t); \
+        break;
+VDI_SHARED void VDI_PN(vdi__tile_rows)(const vdi__tile *request) {
+    vdi__tile t = *request;
+    t.ahead = false;
+    switch (t.rows) {
+        VDI__ROWS(1)
+        VDI__ROWS(2)
+        VDI__ROWS(3)
+        VDI__ROWS(4)
+#if !VDI_FALLBACK
+        VDI__ROWS(5)
+        VDI__ROWS(6)
+        VDI__ROWS(7)
+        VDI__ROWS(8)
+#endif
+#if VDI_REGISTERS == 32
+        VDI__ROWS(16)
+#endif
+    default: break;
+    }
+}
+#undef VDI__ROWS
 
 /* Copy a panel of B: `steps` of k by `cols` columns, filled up with zeros to `width`. With `turned`
  * the columns are rows in memory. */
@@ -57614,23 +57860,23 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
 #define VDI__X(r, v) VDI_PN(vdi__tile_##r##x##v)
 #if VDI_REGISTERS == 32
     4,
-    {8, 8, 8, 6},
+    {16, 8, 8, 6},
     240,
     VDI__MASK_FULL,
     VDI__MASK_SMALL,
-    {{VDI__X(8, 1), VDI__X(8, 2), VDI__X(8, 3), VDI__X(6, 4)},
-     {VDI__X(4, 1), VDI__X(4, 2), VDI__X(4, 3), VDI__X(4, 4)},
-     {VDI__X(1, 1), VDI__X(1, 2), VDI__X(4, 3), VDI__X(1, 4)}},
+    {{VDI_PN(vdi__tile_rows), VDI__X(8, 2), VDI__X(8, 3), VDI__X(6, 4)},
+     {VDI_PN(vdi__tile_rows), VDI__X(4, 2), VDI__X(4, 3), VDI__X(4, 4)},
+     {VDI_PN(vdi__tile_rows), VDI__X(1, 2), VDI__X(4, 3), VDI__X(1, 4)}},
     {VDI__X(1, 16), VDI__X(1, 8), VDI__X(1, 4)},
 #elif !VDI_FALLBACK
     2,
-    {6, 6, 0, 0},
+    {8, 6, 0, 0},
     320,
     VDI__MASK_FULL,
     VDI__MASK_SMALL,
-    {{VDI__X(6, 1), VDI__X(6, 2), NULL, NULL},
-     {VDI__X(4, 1), VDI__X(4, 2), NULL, NULL},
-     {VDI__X(1, 1), VDI__X(1, 2), NULL, NULL}},
+    {{VDI_PN(vdi__tile_rows), VDI__X(6, 2), NULL, NULL},
+     {VDI_PN(vdi__tile_rows), VDI__X(4, 2), NULL, NULL},
+     {VDI_PN(vdi__tile_rows), VDI__X(1, 2), NULL, NULL}},
     {NULL, VDI__X(1, 8), VDI__X(1, 4)},
 #else
     2,
@@ -57638,9 +57884,9 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
     320,
     VDI__MASK_FULL,
     VDI__MASK_SMALL,
-    {{VDI__X(4, 1), VDI__X(4, 2), NULL, NULL},
-     {VDI__X(4, 1), VDI__X(4, 2), NULL, NULL},
-     {VDI__X(1, 1), VDI__X(1, 2), NULL, NULL}},
+    {{VDI_PN(vdi__tile_rows), VDI__X(4, 2), NULL, NULL},
+     {VDI_PN(vdi__tile_rows), VDI__X(4, 2), NULL, NULL},
+     {VDI_PN(vdi__tile_rows), VDI__X(1, 2), NULL, NULL}},
     {NULL, NULL, VDI__X(1, 4)},
 #endif
 #undef VDI__X
@@ -57650,6 +57896,38 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
 
 VDI_KERNEL void VDI_PN(vdi__kernel_gemm)(const vdi__gemm_args *g) {
     vdi__gemm_run(&VDI_PN(vdi__gemm_path), g);
+}
+
+VDI_KERNEL void VDI_PN(vdi__kernel_gemm_batch)(const vdi__gemm_args *g,
+                                               const vdi__gemm_many *batch) {
+    vdi__gemm_batch(&VDI_PN(vdi__gemm_path), g, batch);
+}
+
+/* The arguments stay where vdi_gemm has them, and the smallest products where they arrive. */
+VDI_KERNEL void VDI_PN(vdi__kernel_gemm_plain)(vdi_dtype dtype, int flags, size_t m, size_t n,
+                                               size_t k, const void *a, size_t lda, const void *b,
+                                               size_t ldb, void *c, size_t ldc) {
+    (void)dtype;
+    if (VDI__ROWS_EXACT(m) && n - 1 < VDI_W && (VDI_MASKS || n == VDI_W) &&
+        !(flags & VDI_GEMM_TB)) {
+        vdi__tile t;
+        const bool ta = (flags & VDI_GEMM_TA) != 0;
+        t.a = a;
+        t.b = b;
+        t.c = c;
+        t.init = flags & VDI_GEMM_ACC ? c : NULL;
+        t.ars = ta ? 1 : lda;
+        t.acs = ta ? lda : 1;
+        t.ldb = ldb;
+        t.ldc = t.ldinit = ldc;
+        t.k = k;
+        t.rows = m;
+        t.cols = n;
+        t.ahead = false;
+        VDI_PN(vdi__tile_rows)(&t);
+        return;
+    }
+    vdi__gemm_plain(&VDI_PN(vdi__gemm_path), flags, m, n, k, a, lda, b, ldb, c, ldc);
 }
 
 /* dz = dy act'(.), from y = act(.) */
@@ -57692,6 +57970,7 @@ VDI_KERNEL void VDI_PN(vdi__kernel_act_grad)(vdi_act act, double p, size_t n, co
 }
 #undef VDI__MASK_FULL
 #undef VDI__MASK_SMALL
+#undef VDI__ROWS_EXACT
 /* kernel/rnn_body.h - the gates of a gated recurrent unit; the products around them are gemm's */
 
 /* h' from xp (rows,3H) and hp = h W + b (rows,3H), whose memory is used up: r, z and n are left in
@@ -57782,7 +58061,14 @@ VDI_KERNEL void VDI_PN(vdi__kernel_gru_gates_grad)(size_t rows, size_t hidden, c
  *
  * Bounded by memory traffic: Adam reads four arrays and writes three. Whole vectors and the tail
  * run through the same lines.
+ *
+ * What is remembered of a gradient that has become zero (that of a unit which is never active)
+ * fades into the denormals, where an operation takes a hundred times as long and moves no parameter
+ * any more. So it ends at 0 there: a mean always, a square only where nothing is left to be divided
+ * by its root.
  */
+#define VDI__FADED(v) VDI_VLT(VDI_VABS(v), VDI__K(VDI__SMALLEST))
+#define VDI__SETTLED(v) VDI_VSEL(VDI__FADED(v), VDI_VZERO(), v)
 #define VDI__EACH(n, ...)                                            \
     for (size_t i = 0; i < (n); i += VDI_W) {                        \
         const VDI_TAIL t = VDI_VTAIL((n)-i < VDI_W ? (n)-i : VDI_W); \
@@ -57815,8 +58101,9 @@ VDI_KERNEL void VDI_PN(vdi__kernel_adam)(size_t n, void *w_, const void *g_, voi
         const VDI_V mi = VDI_VFMA(b1, VDI__LOAD(m), VDI_VMUL(c1, gi));
         const VDI_V vi = VDI_VFMA(b2, VDI__LOAD(v), VDI_VMUL(c2, VDI_VMUL(gi, gi)));
         const VDI_V u = VDI_VDIV(VDI_VMUL(s, mi), VDI_VADD(VDI_VSQRT(vi), e));
-        VDI__STORE(m, mi);
-        VDI__STORE(v, vi);
+        const VDI_M faded = VDI__FADED(mi);
+        VDI__STORE(m, VDI_VSEL(faded, VDI_VZERO(), mi));
+        VDI__STORE(v, VDI_VSEL(VDI_MAND(faded, VDI__FADED(vi)), VDI_VZERO(), vi));
         VDI__STORE(w, VDI_VFNMA(d, wi, VDI_VSUB(wi, u)));
     })
 }
@@ -57837,10 +58124,11 @@ VDI_KERNEL void VDI_PN(vdi__kernel_rmsprop)(size_t n, void *w_, const void *g_, 
         const VDI_V gi = VDI_VMUL(gs, VDI__LOAD(g)), wi = VDI__LOAD(w);
         const VDI_V vi = VDI_VFMA(r, VDI__LOAD(v), VDI_VMUL(c, VDI_VMUL(gi, gi)));
         VDI_V u = VDI_VDIV(gi, VDI_VADD(VDI_VSQRT(vi), e));
-        VDI__STORE(v, vi);
+        const VDI_M still = VDI_MAND(VDI__FADED(vi), VDI_VEQ(gi, VDI_VZERO()));
+        VDI__STORE(v, VDI_VSEL(still, VDI_VZERO(), vi));
         if (m) {
             u = VDI_VFMA(mu, VDI__LOAD(m), u);
-            VDI__STORE(m, u);
+            VDI__STORE(m, VDI__SETTLED(u));
         }
         VDI__STORE(w, VDI_VFNMA(d, wi, VDI_VFNMA(s, u, wi)));
     })
@@ -57859,7 +58147,7 @@ VDI_KERNEL void VDI_PN(vdi__kernel_sgd)(size_t n, void *w_, const void *g_, void
         VDI_V u = VDI_VMUL(gs, VDI__LOAD(g));
         if (m) {
             u = VDI_VFMA(mu, VDI__LOAD(m), u);
-            VDI__STORE(m, u);
+            VDI__STORE(m, VDI__SETTLED(u));
         }
         VDI__STORE(w, VDI_VFNMA(d, wi, VDI_VFNMA(s, u, wi)));
     })
@@ -57867,6 +58155,8 @@ VDI_KERNEL void VDI_PN(vdi__kernel_sgd)(size_t n, void *w_, const void *g_, void
 #undef VDI__EACH
 #undef VDI__LOAD
 #undef VDI__STORE
+#undef VDI__FADED
+#undef VDI__SETTLED
 
 #define VDI__NAME_OWN(name) VDI_PN(name)
 #define VDI__NAME_LENT(name) VDI_LENT(name)
