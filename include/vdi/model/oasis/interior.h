@@ -46,6 +46,20 @@ VDI__FN void vdi__penta_solve(int64_t T, const double *a, const double *e, const
         if (t + 2 < T) x[t] -= f[t] * x[t + 2];
     }
 }
+/* Two right-hand sides at once: each chain waits for itself alone. */
+VDI__FN void vdi__penta_solve2(int64_t T, const double *a, const double *e, const double *f,
+                               double *x, double *y) {
+    for (int64_t t = 1; t < T; t++) {
+        const double f2 = t >= 2 ? f[t - 2] : 0;
+        x[t] -= e[t - 1] * x[t - 1] + (t >= 2 ? f2 * x[t - 2] : 0);
+        y[t] -= e[t - 1] * y[t - 1] + (t >= 2 ? f2 * y[t - 2] : 0);
+    }
+    for (int64_t t = T - 1; t >= 0; t--) {
+        const double e1 = t + 1 < T ? e[t] : 0, f2 = t + 2 < T ? f[t] : 0;
+        x[t] = x[t] * a[t] - (t + 1 < T ? e1 * x[t + 1] : 0) - (t + 2 < T ? f2 * x[t + 2] : 0);
+        y[t] = y[t] * a[t] - (t + 1 < T ? e1 * y[t + 1] : 0) - (t + 2 < T ? f2 * y[t + 2] : 0);
+    }
+}
 /* s = G c and g = G' z */
 VDI__FN void vdi__ar2_apply(int64_t T, double g1, double g2, const double *c, double *s) {
     for (int64_t t = 0; t < T; t++)
@@ -67,9 +81,8 @@ typedef struct vdi__oasis_newton_state {
     double b, db, gap, mean;
 } vdi__oasis_newton_state;
 
-VDI__FN vdi__oasis_newton_state vdi__oasis_interior_begin(vdi__oasis *o, bool held) {
+VDI__FN vdi__oasis_newton_state vdi__oasis_interior_state(const vdi__oasis *o, bool held) {
     vdi__oasis_newton_state n = VDI__ZERO;
-    double level = 1;
     n.g1 = o->d + o->r;
     n.g2 = -o->d * o->r;
     n.scale = o->noise > 0 ? o->noise : 1;
@@ -89,23 +102,46 @@ VDI__FN vdi__oasis_newton_state vdi__oasis_interior_begin(vdi__oasis *o, bool he
     n.dual = o->aux[9];
     n.w = o->aux[10];
     n.dc = o->aux[11];
-    /* a start whose calcium is about what the trace holds */
-    for (int64_t t = 0; t < o->T; t++) {
-        level += fabs(o->y[t] / n.scale - n.b) / (double)o->T;
-    }
-    level *= (1 - o->d) * (1 - o->r);
-    for (int64_t t = 0; t < o->T; t++) {
-        n.s[t] = level;
-        n.z[t] = n.lambda + 1 / sqrt(level);
-    }
-    for (int64_t t = 0; t < o->T; t++) {
-        n.c[t] = n.s[t] + (t >= 1 ? n.g1 * n.c[t - 1] : 0) + (t >= 2 ? n.g2 * n.c[t - 2] : 0);
-    }
     return n;
 }
 
-/* What the conditions of optimality miss; true if that is little enough. */
-VDI__FN bool vdi__oasis_interior_missing(const vdi__oasis *o, vdi__oasis_newton_state *n) {
+/* How a solve is made: from the solution before it, whose lambda was `away`, in units of the noise
+ * (0: from afar); to what gap. It leaves the slope. */
+typedef struct vdi__oasis_interior_how {
+    double away, enough, slope;
+} vdi__oasis_interior_how;
+
+/* Where the iteration starts: with calcium of about what the trace holds, or from the solution for
+ * a lambda nearby, which is moved off the walls. */
+VDI__FN void vdi__oasis_interior_begin(const vdi__oasis *o, vdi__oasis_newton_state *n,
+                                       const vdi__oasis_interior_how *how) {
+    const double off = VDI__MAX(0.1 * how->away, 1e-5);
+    const bool nearby = how->away > 0;
+    double level = 1;
+    for (int64_t t = 0; t < o->T && !nearby; t++) {
+        level += fabs(o->y[t] / n->scale - n->b) / (double)o->T;
+    }
+    level *= (1 - o->d) * (1 - o->r);
+    for (int64_t t = 0; t < o->T; t++) {
+        if (nearby) {
+            if (n->s[t] > 0)
+                n->z[t] = VDI__MAX(n->z[t], off / n->s[t]);
+            else
+                n->s[t] = off / n->z[t];
+        } else {
+            n->s[t] = level;
+            n->z[t] = n->lambda + 1 / sqrt(level);
+        }
+    }
+    for (int64_t t = 0; t < o->T; t++) {
+        n->c[t] = n->s[t] + (t >= 1 ? n->g1 * n->c[t - 1] : 0) + (t >= 2 ? n->g2 * n->c[t - 2] : 0);
+    }
+}
+
+/* What the conditions of optimality miss; true if that is little enough: a gap of `enough` of the
+ * objective. */
+VDI__FN bool vdi__oasis_interior_missing(const vdi__oasis *o, vdi__oasis_newton_state *n,
+                                         double enough) {
     const double T = (double)o->T;
     double infeasible = 0, objective = 0;
     n->gap = 0;
@@ -123,8 +159,8 @@ VDI__FN bool vdi__oasis_interior_missing(const vdi__oasis *o, vdi__oasis_newton_
         objective += 0.5 * residual * residual + n->lambda * n->s[t];
     }
     if (n->held) n->mean = 0;
-    return n->gap <= 1e-10 * (objective + 1) && infeasible <= 1e-8 * (T + objective) &&
-           fabs(n->mean) <= 1e-8 * T;
+    return n->gap <= enough * (objective + 1) && infeasible <= 100 * enough * (T + objective) &&
+           fabs(n->mean) <= 100 * enough * T;
 }
 
 VDI__FN void vdi__oasis_interior_end(vdi__oasis *o, const vdi__oasis_newton_state *n) {
@@ -139,13 +175,14 @@ VDI__FN void vdi__oasis_interior_end(vdi__oasis *o, const vdi__oasis_newton_stat
     }
 }
 
-/* I + G'(Z/S)G, factored. */
-VDI__FN void vdi__oasis_interior_factor(const vdi__oasis *o, vdi__oasis_newton_state *n) {
+/* I + G'WG, factored, with W = Z/S of at most `most`. */
+VDI__FN void vdi__oasis_interior_factor(const vdi__oasis *o, vdi__oasis_newton_state *n,
+                                        double most) {
     const int64_t T = o->T;
     const double g1 = n->g1, g2 = n->g2;
     double *w = n->w;
     for (int64_t t = 0; t < T; t++) {
-        w[t] = n->z[t] / n->s[t];
+        w[t] = VDI__MIN(n->z[t] / n->s[t], most);
     }
     for (int64_t t = 0; t < T; t++) {
         const double w0 = w[t], w1 = t + 1 < T ? w[t + 1] : 0, w2 = t + 2 < T ? w[t + 2] : 0;
@@ -155,12 +192,50 @@ VDI__FN void vdi__oasis_interior_factor(const vdi__oasis *o, vdi__oasis_newton_s
         n->one[t] = 1;
     }
     vdi__penta_factor(T, n->a, n->e, n->f);
-    n->border = (double)T;
+}
+
+/* dc and db from the right-hand side in dc, `mean` being b's own. The first time after a factor,
+ * the solution for ones comes along. */
+VDI__FN void vdi__oasis_interior_solve(const vdi__oasis *o, vdi__oasis_newton_state *n, double mean,
+                                       bool first) {
+    const int64_t T = o->T;
+    double sum = 0;
+    if (n->held || !first)
+        vdi__penta_solve(T, n->a, n->e, n->f, n->dc);
+    else
+        vdi__penta_solve2(T, n->a, n->e, n->f, n->dc, n->one);
+    n->db = 0;
     if (n->held) return;
-    vdi__penta_solve(T, n->a, n->e, n->f, n->one);
-    for (int64_t t = 0; t < T; t++) {
-        n->border -= n->one[t];
+    if (first) {
+        n->border = (double)T;
+        for (int64_t t = 0; t < T; t++) {
+            n->border -= n->one[t];
+        }
     }
+    for (int64_t t = 0; t < T; t++) {
+        sum += n->dc[t];
+    }
+    n->db = n->border > 1e-12 * (double)T ? (mean - sum) / n->border : 0;
+    for (int64_t t = 0; t < T; t++) {
+        n->dc[t] -= n->db * n->one[t];
+    }
+}
+
+/* How |y - b - c|^2 grows with lambda^2, both in units of the noise, at the solution: what moves
+ * with lambda is (I + G'WG) dc + 1 db = -G'1, and 1'dc + T db = 0. There W is huge where there is
+ * no spike, and a million says as much with figures left. */
+VDI__FN double vdi__oasis_interior_slope(const vdi__oasis *o, vdi__oasis_newton_state *n) {
+    double slope = 0;
+    vdi__oasis_interior_factor(o, n, 1e6);
+    for (int64_t t = 0; t < o->T; t++) {
+        n->rhs[t] = -1;
+    }
+    vdi__ar2_adjoint(o->T, n->g1, n->g2, n->rhs, n->dc);
+    vdi__oasis_interior_solve(o, n, 0, true);
+    for (int64_t t = 0; t < o->T; t++) {
+        slope -= (o->y[t] / n->scale - n->b - n->c[t]) * (n->dc[t] + n->db);
+    }
+    return n->lambda > 0 ? slope / n->lambda : 0;
 }
 
 /* The direction towards s z = mu (with the second-order term of the direction before it, if
@@ -179,17 +254,7 @@ VDI__FN double vdi__oasis_interior_direction(const vdi__oasis *o, vdi__oasis_new
     for (int64_t t = 0; t < T; t++) {
         dc[t] -= n->dual[t];
     }
-    vdi__penta_solve(T, n->a, n->e, n->f, dc);
-    if (!n->held) {
-        double sum = 0;
-        for (int64_t t = 0; t < T; t++) {
-            sum += dc[t];
-        }
-        n->db = n->border > 1e-12 * (double)T ? (n->mean - sum) / n->border : 0;
-        for (int64_t t = 0; t < T; t++) {
-            dc[t] -= n->db * n->one[t];
-        }
-    }
+    vdi__oasis_interior_solve(o, n, n->mean, !corrected);
     vdi__ar2_apply(T, n->g1, n->g2, dc, ds);
     for (int64_t t = 0; t < T; t++) {
         dz[t] = rhs[t] - n->w[t] * ds[t];
@@ -200,17 +265,19 @@ VDI__FN double vdi__oasis_interior_direction(const vdi__oasis *o, vdi__oasis_new
 }
 
 /* At o->lambda; b is free unless `held`. The unit of the problem is the noise. */
-VDI__FN bool vdi__oasis_interior(vdi__oasis *o, bool held) {
-    vdi__oasis_newton_state n = vdi__oasis_interior_begin(o, held);
+VDI__FN bool vdi__oasis_interior(vdi__oasis *o, bool held, vdi__oasis_interior_how *how) {
+    vdi__oasis_newton_state n = vdi__oasis_interior_state(o, held);
     const int64_t T = o->T;
+    vdi__oasis_interior_begin(o, &n, how);
     o->solves++;
     for (int round = 0; round < 100; round++) {
-        if (vdi__oasis_interior_missing(o, &n)) {
+        if (vdi__oasis_interior_missing(o, &n, how->enough)) {
+            how->slope = vdi__oasis_interior_slope(o, &n);
             vdi__oasis_interior_end(o, &n);
             return true;
         }
         if (!(n.gap >= 0)) return false;
-        vdi__oasis_interior_factor(o, &n);
+        vdi__oasis_interior_factor(o, &n, HUGE_VAL);
         double step = vdi__oasis_interior_direction(o, &n, 0, false), after = 0;
         for (int64_t t = 0; t < T; t++) {
             after += (n.s[t] + step * n.ds[t]) * (n.z[t] + step * n.dz[t]);
@@ -229,57 +296,59 @@ VDI__FN bool vdi__oasis_interior(vdi__oasis *o, bool held) {
     return false;
 }
 
-VDI__FN bool vdi__oasis_interior_b(vdi__oasis *o) {
-    if (o->held) return vdi__oasis_interior(o, true);
-    bool good = vdi__oasis_interior(o, false);
+/* From nearby, and from afar if that led nowhere. */
+VDI__FN bool vdi__oasis_interior_from(vdi__oasis *o, bool held, vdi__oasis_interior_how *how) {
+    const double b = o->b;
+    if (vdi__oasis_interior(o, held, how)) return true;
+    if (!(how->away > 0)) return false;
+    how->away = 0;
+    o->b = b;
+    return vdi__oasis_interior(o, held, how);
+}
+
+VDI__FN bool vdi__oasis_interior_b(vdi__oasis *o, vdi__oasis_interior_how *how) {
+    if (o->held) return vdi__oasis_interior_from(o, true, how);
+    bool good = vdi__oasis_interior_from(o, false, how);
     if (o->desc.baseline_nonneg && o->b < 0) {
         o->b = 0;
-        good = vdi__oasis_interior(o, true);
+        how->away = 0;
+        good = vdi__oasis_interior_from(o, true, how);
     }
     return good;
 }
 
-/* The residual is a piecewise linear function of lambda^2, so the secant in lambda^2 lands on the
- * piece and then on the point. At lambda = 0 a free b has no say (calcium can stand in for it), so
- * the search begins above and takes what is tiny for 0. */
+/* The residual is a piecewise linear function of lambda^2 whose slope a solution tells, so Newton's
+ * steps land on the piece and then on the point; solutions far from it need not be sharp. At lambda
+ * = 0 a free b has no say (calcium can stand in for it), so the search begins above and takes what
+ * is tiny for 0. */
 VDI__FN bool vdi__oasis_solve_order2(vdi__oasis *o) {
-    const double target = vdi__oasis_target(o), tiny = 1e-3 * o->noise;
+    const double target = vdi__oasis_target(o), tiny = 1e-3 * o->noise, sharp = 1e-10;
+    vdi__oasis_interior_how how = {0, 1e-4, 0};
     if (o->desc.has_lambda) {
         o->lambda = o->desc.lambda;
-        return vdi__oasis_interior_b(o);
+        how.enough = sharp;
+        return vdi__oasis_interior_b(o, &how);
     }
-    double low = 0, high = HUGE_VAL, rss_low = 0, rss_high = 0;
-    double last = 0, rss_last = 0;
+    double low = 0, high = HUGE_VAL;
     o->lambda = 10 * o->noise;
     for (int i = 0; i < 60; i++) {
         const double square = o->lambda * o->lambda;
-        const bool good = vdi__oasis_interior_b(o);
-        const double rss = vdi__oasis_rss(o);
-        if (!good || fabs(rss - target) <= 1e-7 * target || (rss > target && o->lambda <= tiny))
-            return good;
-        if (rss < target) {
-            low = square;
-            rss_low = rss;
-        } else {
-            high = square;
-            rss_high = rss;
+        if (!vdi__oasis_interior_b(o, &how)) return false;
+        const double rss = vdi__oasis_rss(o), off = fabs(rss - target) / target;
+        const bool nothing = rss > target && o->lambda <= tiny, is_sharp = how.enough <= sharp;
+        if (is_sharp && (off <= 1e-7 || nothing)) return true;
+        if (is_sharp || off > 10 * sqrt(how.enough)) { /* else it may be on the other side */
+            low = rss < target ? square : low;
+            high = rss < target ? high : square;
         }
-        if (high < HUGE_VAL && high - low <= 1e-13 * high) return good;
-        double next = i && rss != rss_last
-                          ? square + (target - rss) * (square - last) / (rss - rss_last)
-                          : -1;
-        last = square;
-        rss_last = rss;
-        if (!(low > 0)) {
-            next = VDI__MAX(0.1 * high, tiny * tiny); /* not bracketed yet */
-        } else if (!(high < HUGE_VAL)) {
-            next = VDI__MIN(VDI__MAX(next, 2 * low), 10 * low);
-        } else if (!(next > low && next < high)) {
-            next =
-                low + (high - low) *
-                          VDI__MIN(VDI__MAX((target - rss_low) / (rss_high - rss_low), 0.1), 0.9);
-        }
-        o->lambda = sqrt(next);
+        if (high < HUGE_VAL && high - low <= 1e-13 * high) return is_sharp;
+        how.enough = nothing ? sharp : VDI__MAX(VDI__MIN(1e-4 * off * off, how.enough), sharp);
+        double next = how.slope > 0 ? square + (target - rss) / how.slope : -1;
+        if (!(next > low && next < high)) next = high < HUGE_VAL ? 0.5 * (low + high) : 4 * square;
+        next = VDI__MAX(VDI__MIN(next, 30 * square), square / 30);
+        o->lambda = sqrt(VDI__MAX(next, tiny * tiny));
+        how.away = fabs(o->lambda - sqrt(square)) / o->noise;
+        if (how.away > 0.3) how.away = 0;
     }
     return false;
 }
