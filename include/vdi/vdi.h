@@ -121,6 +121,8 @@
 #include "model/lds/filter.h"
 #include "model/lds/data.h"
 #include "model/lds/exact.h"
+#include "model/lds/observe.h"
+#include "model/lds/windows.h"
 #include "model/lds/smooth.h"
 #include "model/lds/predict.h"
 #include "model/lds/em.h"

@@ -169,8 +169,9 @@ typedef struct vdi__chain_moments {
     const int64_t *lengths;          /* (trials) */
     const int64_t *lane_of, *row_of; /* (trials), or NULL */
     const int64_t *lane_lengths;     /* (lanes) */
-    const double *lane_weight;       /* (lanes): trials in it; NULL: 1 */
-    const double *m, *S, *O;         /* (slots,T,d), (lanes,T,d,d), (lanes,T-1,d,d) */
+    const double *lane_weight;       /* (lanes): trials in it; NULL: 1. Their covariances come by
+                                        vdi__chain_add_covariances */
+    const double *m;                 /* (slots,T,d) */
     const double *centre;            /* (d): m is about this; NULL: about 0 */
     const double *u;                 /* (trials,T,inputs) */
 } vdi__chain_moments;
@@ -182,11 +183,15 @@ VDI__FN const double *vdi__chain_mean(const vdi__chain_moments *q, int64_t d, in
 
 /* What the M-step of a chain needs: z_t regressed on (z_{t-1}, u_t), and the first bins. */
 typedef struct vdi__chain_sums {
-    vdi__regression g;   /* over t > 1 */
+    vdi__regression g; /* over t > 1 */
+    /* (d,d): sums over trials of the covariances of z_1, of those between, and of the last z; of
+     * Cov(z_{t+1}, z_t); and, in trials of one bin, of the only z. They are apart since one may be
+     * 1e16 times the others. */
+    double *begin, *middle, *end, *lagged, *alone;
     double *first;       /* (d,d) sum over trials of Cov(z_1) */
     double trials;       /* with at least one bin */
     double *theta, *old; /* (d, d + inputs): A, B sought and as they were */
-    double *S, *O;       /* (d,d): sums over the bins of a lane */
+    double *S;           /* (d,d) scratch */
     double *eigen;       /* 3 d d + d */
     double *search;      /* see vdi__chain_stabilise */
     double *start, *e;   /* (d): mean of z_1 about the centre, a deviation from it */
@@ -202,7 +207,11 @@ VDI__FN void vdi__chain_sums_take(vdi__chain_sums *s, int64_t d, int64_t inputs,
     s->theta = vdi__take_reals(arena, n * K, ok);
     s->old = vdi__take_reals(arena, n * K, ok);
     s->S = vdi__take_reals(arena, n * n, ok);
-    s->O = vdi__take_reals(arena, n * n, ok);
+    s->begin = vdi__take_reals(arena, 5 * n * n, ok);
+    s->middle = s->begin + n * n;
+    s->end = s->middle + n * n;
+    s->lagged = s->end + n * n;
+    s->alone = s->lagged + n * n;
     s->eigen = vdi__take_reals(arena, 3 * n * n + n, ok);
     s->search = vdi__take_reals(arena, 2 * n * K + 4 * n * n, ok);
     s->start = vdi__take_reals(arena, n, ok);
@@ -210,25 +219,48 @@ VDI__FN void vdi__chain_sums_take(vdi__chain_sums *s, int64_t d, int64_t inputs,
     s->variance = vdi__take_reals(arena, n, ok);
 }
 
-/* The covariances of a lane, counted for all its trials. */
-VDI__FN void vdi__chain_sum_lane(const vdi__chain_moments *q, int64_t lane, vdi__chain_sums *s) {
-    const int64_t d = s->g.rows, K = s->g.K, dd = d * d, length = q->lane_lengths[lane];
-    const double *S = q->S + lane * q->T * dd, *O = q->O + lane * (q->T - 1) * dd;
-    const double w = q->lane_weight ? q->lane_weight[lane] : 1;
-    if (length == 0) return;
-    s->trials += w;
-    s->g.count += w * (double)(length - 1);
-    vdi_axpby(VDI_F64, (size_t)dd, w, S, 1, s->first);
-    if (length == 1) return;
-    vdi_sum_rows(VDI_F64, (size_t)(length - 1), (size_t)dd, S, (size_t)dd, false, s->S);
-    vdi_sum_rows(VDI_F64, (size_t)(length - 1), (size_t)dd, O, (size_t)dd, false, s->O);
-    for (int64_t i = 0; i < d; i++) {
-        for (int64_t j = 0; j < d; j++) {
-            const int64_t at = i * d + j;
-            s->g.xx[i * K + j] += w * s->S[at];
-            s->g.yy[at] += w * (s->S[at] - S[at] + S[(length - 1) * dd + at]);
-            s->g.yx[i * K + j] += w * s->O[at];
-        }
+VDI__FN void vdi__chain_clear_covariances(vdi__chain_sums *s) {
+    memset(s->begin, 0, (size_t)(5 * s->g.rows * s->g.rows) * sizeof(double));
+}
+
+/* sum (d,d) += w times the sum of `count` blocks. */
+VDI__FN void vdi__chain_add_blocks(vdi__chain_sums *s, double w, int64_t count, const double *block,
+                                   double *sum) {
+    const size_t dd = (size_t)(s->g.rows * s->g.rows);
+    if (count < 1) return;
+    vdi_sum_rows(VDI_F64, (size_t)count, dd, block, dd, false, s->S);
+    vdi_axpby(VDI_F64, dd, w, s->S, 1, sum);
+}
+
+/* Bins t .. t + bins - 1 of w trials of one length, that share the covariances S (bins,d,d) and
+ * O (bins,d,d), O_t = Cov(z_{t+1}, z_t), which the last bin does not have. */
+VDI__FN void vdi__chain_add_covariances(vdi__chain_sums *s, double w, int64_t length, int64_t t,
+                                        int64_t bins, const double *S, const double *O) {
+    const int64_t dd = s->g.rows * s->g.rows, last = t + bins == length, begins = t == 0;
+    if (length == 1) {
+        vdi__chain_add_blocks(s, w, bins, S, s->alone);
+        return;
+    }
+    vdi__chain_add_blocks(s, w, begins, S, s->begin);
+    vdi__chain_add_blocks(s, w, bins - begins - last, S + begins * dd, s->middle);
+    vdi__chain_add_blocks(s, w, last, S + (bins - 1) * dd, s->end);
+    vdi__chain_add_blocks(s, w, bins - last, O, s->lagged);
+}
+
+/* The covariances, and how many pairs of bins there are. */
+VDI__FN void vdi__chain_sum_covariances(const vdi__chain_moments *q, vdi__chain_sums *s) {
+    const int64_t d = s->g.rows, K = s->g.K;
+    for (int64_t i = 0; i < q->lanes; i++) {
+        const double w = q->lane_weight ? q->lane_weight[i] : 1;
+        if (q->lane_lengths[i] == 0) continue;
+        s->trials += w;
+        s->g.count += w * (double)(q->lane_lengths[i] - 1);
+    }
+    for (int64_t i = 0; i < d * d; i++) {
+        s->first[i] = s->begin[i] + s->alone[i];
+        s->g.xx[i / d * K + i % d] += s->middle[i] + s->begin[i];
+        s->g.yx[i / d * K + i % d] += s->lagged[i];
+        s->g.yy[i] += s->middle[i] + s->end[i];
     }
 }
 
@@ -260,7 +292,7 @@ VDI__FN void vdi__chain_sum_trial(const vdi__chain_moments *q, int64_t trial, vd
 /* The variance of each latent over all bins: of its means about theirs, and of itself about
  * them. */
 VDI__FN void vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *s) {
-    const int64_t d = s->g.rows, dd = d * d;
+    const int64_t d = s->g.rows;
     double *mean = s->e, *square = s->variance, count = 0;
     memset(mean, 0, (size_t)d * sizeof *mean);
     memset(square, 0, (size_t)d * sizeof *square);
@@ -278,15 +310,11 @@ VDI__FN void vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *
             square[k] += sum;
         }
     }
-    for (int64_t g = 0; g < q->lanes; g++) {
-        const double *S = q->S + g * q->T * dd, w = q->lane_weight ? q->lane_weight[g] : 1;
-        for (int64_t t = 0; t < q->lane_lengths[g]; t++) {
-            for (int64_t k = 0; k < d; k++)
-                square[k] += w * S[t * dd + k * d + k];
-        }
-    }
-    for (int64_t k = 0; k < d; k++)
+    for (int64_t k = 0; k < d; k++) {
+        const int64_t at = k * (d + 1);
+        square[k] += s->middle[at] + s->begin[at] + s->end[at] + s->alone[at];
         square[k] /= count;
+    }
 }
 
 /* Sums about the centre become sums about the means. */
@@ -317,10 +345,8 @@ VDI__FN void vdi__chain_sum(const vdi__chain_moments *q, vdi__chain_sums *s) {
     memset(s->g.xx, 0, (size_t)(K * K) * sizeof(double));
     memset(s->g.mean_x, 0, (size_t)K * sizeof(double));
     memset(s->g.mean_y, 0, (size_t)d * sizeof(double));
-    memset(s->first, 0, (size_t)(d * d) * sizeof(double));
     s->g.count = s->trials = 0;
-    for (int64_t g = 0; g < q->lanes; g++)
-        vdi__chain_sum_lane(q, g, s);
+    vdi__chain_sum_covariances(q, s);
     for (int64_t i = 0; i < q->trials; i++)
         vdi__chain_sum_trial(q, i, s);
     for (int64_t i = 0; i < d; i++) {

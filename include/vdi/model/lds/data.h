@@ -25,12 +25,14 @@ typedef struct vdi__lds_sums {
     double *centre;       /* (d): that mean */
     double *yy, *yx, *xx; /* (n,n), or (n) for a diagonal R; (n,K), (K,K) */
     double *xx_channel;   /* (n,K*K) where each channel has its own, else NULL */
-    double *wide;         /* (lanes*T,K*K): diagonal R with missing values */
-    double *expected;     /* (n,K): C, b - y_mean + C centre, D as they are: E y = expected x */
-    vdi__ties *ties;      /* of (C, D), or NULL */
-    double *tied;         /* (n,K-1): C, D under them */
-    vdi__regression g;    /* of y on (z, u), K - 1 columns; of yy a diagonal R needs (n) */
-    double *theta;        /* (n,K-1): C, D as they are sought */
+    double *wide;         /* (CHUNK,K*K): diagonal R with missing values */
+    double *S_channel; /* (n,d*d): there, the covariances of the bins that a channel was seen in */
+    double *S_pattern; /* (patterns,d*d): full R, those of a pattern's bins */
+    double *expected;  /* (n,K): C, b - y_mean + C centre, D as they are: E y = expected x */
+    vdi__ties *ties;   /* of (C, D), or NULL */
+    double *tied;      /* (n,K-1): C, D under them */
+    vdi__regression g; /* of y on (z, u), K - 1 columns; of yy a diagonal R needs (n) */
+    double *theta;     /* (n,K-1): C, D as they are sought */
     double *row, *cross;  /* (max(K,n)) scratch */
     double *eigen;        /* 3 n n + n, full R */
     double *XX, *Yx, *Yy; /* of one pattern: (K,K), (n,K), (n,n) */
@@ -39,13 +41,16 @@ typedef struct vdi__lds_sums {
 
 /* Scratch of the observations' share of the E-step (smooth.h). */
 typedef struct vdi__lds_observed {
-    double *shift, *rinv, *logr; /* (n) */
-    double *CR;                  /* (n,d): R^{-1} C, or the whitened read-out of a pattern */
-    double *CC;                  /* (n,d*d) */
-    double *minus_CR;            /* (n,d): -C, or minus the whitened read-out of a pattern */
-    double *factor, *gathered;   /* (n,n): of a pattern's part of R */
-    int64_t *seen, *lost;        /* (n): the channels of a pattern, and the others */
-    double *Y, *X;               /* (CHUNK,n), (CHUNK,K): rows of a pattern */
+    double *shift;             /* (CHUNK,n): y_mean - b in each row */
+    double *rinv, *logr;       /* (n) */
+    double *squares;           /* (n) */
+    double *CR;                /* (n,d): R^{-1} C, or the whitened read-out of a pattern */
+    double *CC;                /* (n,d*d) */
+    double *minus_CR;          /* (n,d): -C, or minus the whitened read-out of a pattern */
+    double *factor, *gathered; /* (n,n): of a pattern's part of R */
+    int64_t *seen, *lost;      /* (n): the channels of a pattern, and the others */
+    double *Y, *X;             /* (CHUNK,n), (CHUNK,K): rows of a pattern */
+    double *whole, *drift;     /* (CHUNK,n), (CHUNK,d): rows of all channels; of B u */
 } vdi__lds_observed;
 
 /* Scratch of the start (start.h): M columns stand for y, `lag` bins for the past, K = (M + inputs)
@@ -68,6 +73,21 @@ typedef struct vdi__lds_exact_work {
     double *path;      /* a draw: of the chain, and a root of R with its scratch */
 } vdi__lds_exact_work;
 
+/* What a posterior in windows holds (windows.h). */
+typedef struct vdi__lds_window {
+    int64_t bins, count;   /* of a window, that it has alone; 0: trials are worked on whole */
+    int64_t *lengths;      /* (lanes) */
+    double *D, *E, *S, *O; /* (lanes,bins+1,d,d), (lanes,bins,d,d) */
+    double *h;             /* (rows,lanes,bins+1,d) */
+    double *carry_D;       /* (count,lanes,d,d): of each window's first bin, eliminated up to it */
+    double *carry_h, *own_h; /* (count,rows,lanes,d): likewise, and as it was */
+    double *behind, *before; /* (lanes,d,d): S^{-1} of the bin behind; that of the window before */
+    double *root;            /* (d,d) */
+    double *logdet;          /* (lanes) */
+    void *block;             /* of bt */
+    size_t block_size;
+} vdi__lds_window;
+
 struct vdi_lds_data {
     vdi_arena arena; /* all of it, this object too */
     vdi_pool *pool;
@@ -82,6 +102,8 @@ struct vdi_lds_data {
     double *channel_count; /* (trials,n): observed bins */
     int64_t observed_bins, observed_values;
     bool missing, diagonal_r;
+    bool whole; /* memory for the covariances of all bins is there */
+    vdi__lds_window window;
     const vdi_lds_ties *ties; /* the model's */
     vdi__lanes lane;
     vdi__patterns pattern; /* full R */
@@ -90,17 +112,18 @@ struct vdi_lds_data {
     double *D, *E;         /* (lanes,T,d,d), (lanes,T-1,d,d) */
     double *W, *W_pattern; /* (lanes,T,d,d) or one (d,d) where `shared_w`; (patterns,d,d) */
     bool shared_w;
-    double *h, *m, *c;   /* (rows,lanes,T,d); c only with inputs or for the filter */
+    double *h, *m, *c;   /* (rows,lanes,T,d); c only for the filter and the exact route */
     double *S, *O;       /* (lanes,T,d,d), (lanes,T-1,d,d) */
     double *ll, *logdet; /* (trials), (lanes) */
-    double *yt, *yd;     /* (trials,T,n): y - b - D u, masked; (trials,T,d) */
-    double *white;       /* full R: whitened yt, pattern by pattern (pattern.bins) */
+    double *yt, *yd;     /* (trials,T,n): y - b - D u, masked, of the exact route; (trials,T,d).
+                            Both are the start's scratch */
     double *prior;       /* VDI__CHAIN_PRIOR_WORK(d) */
     vdi__lds_observed observed;
     vdi__lds_sums sums;
     vdi__chain_sums chain;
     vdi__lds_start start;
     vdi__lds_exact_work exact;
+    double *last;                /* (lanes,d,d): covariances of the last bins */
     double *ahead_m, *ahead_P;   /* (d), (d,d): a forecast's */
     double *ahead_CP, *ahead_AP; /* (n,d), d d + d */
     /* One of the two routes runs at a time, and each begins from D or W: both have the same memory
@@ -160,6 +183,10 @@ VDI__FN vdi_status vdi__lds_data_check(const vdi_lds_desc *model, const vdi_lds_
     if (status == VDI_OK)
         status = vdi__series_check_columns(s, desc->u, model->inputs, "u", where, err);
     if (status == VDI_OK) status = vdi__series_check_lengths(s, desc->lengths, 0, where, err);
+    if (status == VDI_OK && desc->window < 0) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "window is %lld, expected 0 or more",
+                             (long long)desc->window);
+    }
     return status;
 }
 
@@ -328,39 +355,94 @@ VDI__FN void vdi__lds_take_routes(vdi_lds_data *a, bool *ok) {
     a->kPf = (double *)(void *)(route + work + 2 * means + covs);
 }
 
-VDI__FN void vdi__lds_take_posterior(vdi_lds_data *a, bool *ok) {
-    const size_t B = (size_t)a->trials, rows = vdi_mul_size(B, (size_t)a->T);
-    const size_t d = (size_t)a->d, lanes = (size_t)a->lane.count;
+/* What all bins at once take. */
+VDI__FN void vdi__lds_take_whole(vdi_lds_data *a, bool *ok) {
+    const size_t rows = vdi_mul_size((size_t)a->trials, (size_t)a->T);
     const size_t means = vdi__lds_means(a), covs = vdi__lds_covariances(a);
-    a->shared_w = !a->missing;
+    vdi__lds_take_routes(a, ok);
     a->D = vdi__take_reals(&a->arena, covs, ok);
     a->E = vdi__take_reals(&a->arena, covs, ok);
     a->S = vdi__take_reals(&a->arena, covs, ok);
     a->O = vdi__take_reals(&a->arena, covs, ok);
-    a->W = vdi__take_reals(&a->arena, a->shared_w ? d * d : covs, ok);
-    if (!a->diagonal_r) a->white = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->n), ok);
+    if (!a->shared_w) a->W = vdi__take_reals(&a->arena, covs, ok);
+    a->h = vdi__take_reals(&a->arena, means, ok);
+    a->c = vdi__take_reals(&a->arena, means, ok);
+    a->yt = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->n), ok);
+    a->yd = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->d), ok);
+    a->whole = *ok;
+}
+
+/* What a window takes. */
+VDI__FN void vdi__lds_take_window(vdi_lds_data *a, bool *ok) {
+    vdi__lds_window *w = &a->window;
+    const size_t lanes = (size_t)a->lane.count, dd = (size_t)(a->d * a->d);
+    const size_t slots = vdi_mul_size((size_t)a->lane.rows, lanes) * (size_t)a->d;
+    const size_t bins = (size_t)w->bins, lane_blocks = vdi_mul_size(lanes, dd);
+    vdi_blocktri_desc systems = vdi__lds_systems(a);
+    w->lengths = vdi__take_ints(&a->arena, lanes, ok);
+    systems.T = w->bins + 1;
+    systems.lengths = w->lengths;
+    w->block_size = *ok ? vdi_blocktri_memsize(&systems) : SIZE_MAX;
+    w->block = vdi_arena_alloc(&a->arena, w->block_size);
+    if (!w->block) *ok = false;
+    w->D = vdi__take_reals(&a->arena, vdi_mul_size(lane_blocks, bins + 1), ok);
+    w->E = vdi__take_reals(&a->arena, vdi_mul_size(lane_blocks, bins), ok);
+    w->S = vdi__take_reals(&a->arena, vdi_mul_size(lane_blocks, bins + 1), ok);
+    w->O = vdi__take_reals(&a->arena, vdi_mul_size(lane_blocks, bins), ok);
+    w->h = vdi__take_reals(&a->arena, vdi_mul_size(slots, bins + 1), ok);
+    w->carry_D = vdi__take_reals(&a->arena, vdi_mul_size((size_t)w->count, lane_blocks), ok);
+    w->carry_h = vdi__take_reals(&a->arena, vdi_mul_size((size_t)w->count, slots), ok);
+    w->own_h = vdi__take_reals(&a->arena, vdi_mul_size((size_t)w->count, slots), ok);
+    w->behind = vdi__take_reals(&a->arena, lane_blocks, ok);
+    w->before = vdi__take_reals(&a->arena, lane_blocks, ok);
+    w->root = vdi__take_reals(&a->arena, dd, ok);
+    w->logdet = vdi__take_reals(&a->arena, lanes, ok);
+}
+
+/* Bins of a window: those asked for, or all, unless their covariances would take too much. A
+ * window's arrays are to stay in the cache. */
+VDI__FN int64_t vdi__lds_window_of(const vdi_lds_data *a, int64_t asked) {
+    const int64_t blocks = a->lane.count * a->d * a->d; /* numbers a bin */
+    if (asked > 0) return asked < a->T ? asked : 0;
+    if (vdi__lds_covariances(a) <= (size_t)64 << 17) return 0;
+    return VDI__MIN(VDI__MAX((int64_t)65536 / blocks, 16), a->T - 1);
+}
+
+VDI__FN void vdi__lds_take_posterior(vdi_lds_data *a, int64_t window, bool *ok) {
+    const size_t d = (size_t)a->d, lanes = (size_t)a->lane.count;
+    a->shared_w = !a->missing;
+    if (a->shared_w) a->W = vdi__take_reals(&a->arena, d * d, ok);
     if (!a->diagonal_r) {
         a->W_pattern =
             vdi__take_reals(&a->arena, vdi_mul_size((size_t)a->pattern.count, d * d), ok);
     }
-    a->h = vdi__take_reals(&a->arena, means, ok);
-    a->m = vdi__take_reals(&a->arena, means, ok);
-    a->c = vdi__take_reals(&a->arena, means, ok);
-    a->ll = vdi__take_reals(&a->arena, B, ok);
+    a->m = vdi__take_reals(&a->arena, vdi__lds_means(a), ok);
+    a->ll = vdi__take_reals(&a->arena, (size_t)a->trials, ok);
     a->logdet = vdi__take_reals(&a->arena, lanes, ok);
-    a->yt = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->n), ok);
-    a->yd = vdi__take_reals(&a->arena, vdi_mul_size(rows, d), ok);
+    a->last = vdi__take_reals(&a->arena, vdi_mul_size(lanes, d * d), ok);
     a->prior = vdi__take_reals(&a->arena, VDI__CHAIN_PRIOR_WORK(d), ok);
     a->ahead_m = vdi__take_reals(&a->arena, d, ok);
     a->ahead_P = vdi__take_reals(&a->arena, d * d, ok);
     a->ahead_AP = vdi__take_reals(&a->arena, d * d + d, ok);
     a->ahead_CP = vdi__take_reals(&a->arena, (size_t)a->n * d, ok);
+    a->window.bins = vdi__lds_window_of(a, window);
+    if (a->window.bins == 0) {
+        vdi__lds_take_whole(a, ok);
+        return;
+    }
+    a->window.count = (a->T - 1) / a->window.bins + 1;
+    vdi__lds_take_window(a, ok);
 }
 
 VDI__FN void vdi__lds_take_observed(vdi_lds_data *a, bool *ok) {
     const size_t n = (size_t)a->n, d = (size_t)a->d, K = (size_t)(a->d + 1 + a->inputs);
     vdi__lds_observed *o = &a->observed;
-    o->shift = vdi__take_reals(&a->arena, n, ok);
+    o->shift = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * n, ok);
+    o->Y = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * n, ok);
+    o->X = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * K, ok);
+    o->whole = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * n, ok);
+    o->drift = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * d, ok);
+    o->squares = vdi__take_reals(&a->arena, n, ok);
     o->rinv = vdi__take_reals(&a->arena, n, ok);
     o->logr = vdi__take_reals(&a->arena, n, ok);
     o->CR = vdi__take_reals(&a->arena, n * d, ok);
@@ -373,13 +455,11 @@ VDI__FN void vdi__lds_take_observed(vdi_lds_data *a, bool *ok) {
     o->gathered = vdi__take_reals(&a->arena, n * n, ok);
     o->seen = vdi__take_ints(&a->arena, n, ok);
     o->lost = vdi__take_ints(&a->arena, n, ok);
-    o->Y = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * n, ok);
-    o->X = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * K, ok);
 }
 
 VDI__FN void vdi__lds_take_sums(vdi_lds_data *a, bool *ok) {
     const size_t n = (size_t)a->n, K = (size_t)(a->d + 1 + a->inputs);
-    const size_t bins = vdi_mul_size((size_t)a->lane.count, (size_t)a->T);
+    const size_t dd = (size_t)(a->d * a->d);
     vdi__lds_sums *s = &a->sums;
     vdi__chain_sums_take(&a->chain, a->d, a->inputs, &a->arena, ok);
     vdi__regression_take(&s->g, a->n, (int64_t)K - 1, a->diagonal_r, &a->arena, ok);
@@ -396,8 +476,12 @@ VDI__FN void vdi__lds_take_sums(vdi_lds_data *a, bool *ok) {
     if (a->diagonal_r) {
         if (!a->missing) return;
         s->xx_channel = vdi__take_reals(&a->arena, vdi_mul_size(n, K * K), ok);
-        s->wide = vdi__take_reals(&a->arena, vdi_mul_size(bins, K * K), ok);
+        s->S_channel = vdi__take_reals(&a->arena, vdi_mul_size(n, dd), ok);
+        s->wide = vdi__take_reals(&a->arena, vdi_mul_size(VDI__LDS_CHUNK, K * K), ok);
         return;
+    }
+    if (a->missing) {
+        s->S_pattern = vdi__take_reals(&a->arena, vdi_mul_size((size_t)a->pattern.count, dd), ok);
     }
     s->eigen = vdi__take_reals(&a->arena, 3 * n * n + n, ok);
     s->XX = vdi__take_reals(&a->arena, K * K, ok);
@@ -452,7 +536,8 @@ VDI__FN void vdi__lds_take_start(vdi_lds_data *a, bool *ok) {
 }
 
 /* Lanes, patterns and scratch; *ok becomes false where there is no memory. */
-VDI__FN void vdi__lds_take(vdi_lds_data *a, const vdi__series *s, const uint8_t *seen, bool *ok) {
+VDI__FN void vdi__lds_take(vdi_lds_data *a, const vdi__series *s, const uint8_t *seen,
+                           int64_t window, bool *ok) {
     vdi__visibility v;
     v.s = *s;
     v.lengths = a->lengths;
@@ -461,8 +546,7 @@ VDI__FN void vdi__lds_take(vdi_lds_data *a, const vdi__series *s, const uint8_t 
     *ok = vdi__lanes_find(&a->lane, &v, a->d, &a->arena);
     if (*ok && !a->diagonal_r) *ok = vdi__patterns_find(&a->pattern, &a->lane, &v, &a->arena);
     if (!*ok) return;
-    vdi__lds_take_routes(a, ok);
-    vdi__lds_take_posterior(a, ok);
+    vdi__lds_take_posterior(a, window, ok);
     vdi__lds_take_observed(a, ok);
     vdi__lds_take_sums(a, ok);
     vdi__lds_take_start(a, ok);
@@ -473,6 +557,17 @@ VDI__FN vdi_status vdi__lds_no_memory(const vdi__series *s, int64_t d, vdi_error
     return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_data_create",
                          "no memory for %lld trials of %lld bins, %lld channels, %lld latents",
                          (long long)s->trials, (long long)s->T, (long long)s->n, (long long)d);
+}
+
+/* Memory for the covariances of all bins, where trials go by windows and something needs it. */
+VDI__FN vdi_status vdi__lds_whole(vdi_lds_data *a, vdi_error *err) {
+    bool ok = true;
+    if (!a->whole) vdi__lds_take_whole(a, &ok);
+    if (ok) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds",
+                         "no memory for the covariances of all of %lld trials of %lld bins, "
+                         "%lld latents, at once",
+                         (long long)a->trials, (long long)a->T, (long long)a->d);
 }
 
 VDI__FN vdi_status vdi__lds_fill(vdi_lds_data *a, const vdi__series *s,
@@ -489,7 +584,7 @@ VDI__FN vdi_status vdi__lds_fill(vdi_lds_data *a, const vdi__series *s,
     if (!ok || !a->lengths) return vdi__lds_no_memory(s, a->d, err);
     const vdi_status status = vdi__lds_read(a, desc, seen, err);
     if (status < 0) return status;
-    vdi__lds_take(a, s, seen, &ok);
+    vdi__lds_take(a, s, seen, desc->window, &ok);
     vdi__lds_take_ties(a, a->ties, &ok);
     if (!ok) return vdi__lds_no_memory(s, a->d, err);
     vdi__lds_centre(a, seen);

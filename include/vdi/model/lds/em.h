@@ -61,19 +61,56 @@ VDI__FN void vdi__lds_centre_latents(vdi_lds_data *a) {
     }
 }
 
-/* xx (K,K) += the second moment of x = (z, 1, u) where z has mean m and covariance S */
+/* xx (K,K) = [xx +] x x' of x = (m, 1, u) */
 VDI__FN void vdi__lds_add_moment(const vdi_lds_data *a, const double *m, const double *u,
-                                 const double *S, double *xx) {
+                                 double *xx) {
     const int64_t d = a->d, U = a->inputs, K = d + 1 + U;
     for (int64_t i = 0; i < K; i++) {
-        double x = i < d ? m[i] : i == d ? 1 : u[i - d - 1];
+        const double x = i < d ? m[i] : i == d ? 1 : u[i - d - 1];
         for (int64_t j = 0; j < d; j++)
-            xx[i * K + j] += x * m[j] + (i < d ? S[i * d + j] : 0);
+            xx[i * K + j] += x * m[j];
         xx[i * K + d] += x;
         for (int64_t j = 0; j < U; j++)
             xx[i * K + d + 1 + j] += x * u[j];
     }
 }
+
+/* The part of xx (K,K) that the latents' covariances are, summed into S (d,d). */
+VDI__FN void vdi__lds_add_spread(const vdi_lds_data *a, const double *S, double *xx) {
+    const int64_t d = a->d, K = a->sums.K;
+    for (int64_t i = 0; i < d * d; i++)
+        xx[i / d * K + i % d] += S[i];
+}
+
+/* ---- sums of covariances, as they come ------------------------------------------------------- */
+
+VDI__FN void vdi__lds_clear_sums(vdi_lds_data *a) {
+    const size_t block = (size_t)(a->d * a->d) * sizeof(double);
+    vdi__chain_clear_covariances(&a->chain);
+    if (a->sums.S_channel) memset(a->sums.S_channel, 0, (size_t)a->n * block);
+    if (a->sums.S_pattern) memset(a->sums.S_pattern, 0, (size_t)a->pattern.count * block);
+}
+
+VDI__FN vdi_status vdi__lds_take_covariances(void *user, int64_t lane, int64_t t, int64_t bins,
+                                             const double *S, const double *O, vdi_error *err) {
+    vdi_lds_data *a = (vdi_lds_data *)user;
+    vdi__lds_sums *s = &a->sums;
+    const int64_t n = a->n, dd = a->d * a->d, at = lane * a->T + t;
+    const double w = a->lane.weight[lane];
+    (void)err;
+    vdi__chain_add_covariances(&a->chain, w, a->lane.lengths[lane], t, bins, S, O);
+    if (s->S_channel) {
+        for (int64_t trial = 0; trial < (int64_t)w; trial++)
+            vdi__add_products(n, dd, bins, a->lane.mask + at * n, n, S, dd, s->S_channel, dd);
+    }
+    for (int64_t i = 0; s->S_pattern && i < bins; i++) {
+        const int64_t q = a->pattern.in_lane[at + i];
+        vdi_axpby(VDI_F64, (size_t)dd, w, S + i * dd, 1, s->S_pattern + q * dd);
+    }
+    return VDI_OK;
+}
+
+/* ---- sums of means --------------------------------------------------------------------------- */
 
 /* yx += the products of a trial's observations with x; a missing value counts 0. */
 VDI__FN void vdi__lds_sum_outputs(vdi_lds_data *a, int64_t trial) {
@@ -108,13 +145,11 @@ VDI__FN void vdi__lds_sum_regressors(vdi_lds_data *a, int64_t trial) {
 /* Nothing missing: one xx for all channels. */
 VDI__FN void vdi__lds_sum_complete(vdi_lds_data *a) {
     vdi__lds_sums *s = &a->sums;
-    const int64_t d = a->d, dd = d * d, K = s->K;
-    for (int64_t g = 0; g < a->lane.count; g++) {
-        vdi_sum_rows(VDI_F64, (size_t)a->lane.lengths[g], (size_t)dd, a->S + g * a->T * dd,
-                     (size_t)dd, false, s->g.normal);
-        for (int64_t i = 0; i < dd; i++)
-            s->xx[i / d * K + i % d] += a->lane.weight[g] * s->g.normal[i];
-    }
+    const int64_t K = s->K;
+    vdi__lds_add_spread(a, a->chain.middle, s->xx);
+    vdi__lds_add_spread(a, a->chain.begin, s->xx);
+    vdi__lds_add_spread(a, a->chain.end, s->xx);
+    vdi__lds_add_spread(a, a->chain.alone, s->xx);
     for (int64_t i = 0; i < a->trials; i++) {
         vdi__lds_sum_regressors(a, i);
         vdi__lds_sum_outputs(a, i);
@@ -125,23 +160,26 @@ VDI__FN void vdi__lds_sum_complete(vdi_lds_data *a) {
     }
 }
 
-/* Diagonal R: a channel sees only its own observed bins, so each has its own xx, all by one product
+/* Diagonal R: a channel sees only its own observed bins, so each has its own xx, all by products
  * with the mask. */
 VDI__FN void vdi__lds_sum_masked(vdi_lds_data *a) {
     vdi__lds_sums *s = &a->sums;
-    const int64_t d = a->d, dd = d * d, n = a->n, U = a->inputs, T = a->T;
-    const int64_t KK = s->K * s->K, bins = a->lane.count * T;
-    memset(s->wide, 0, (size_t)(bins * KK) * sizeof(double));
+    const int64_t d = a->d, n = a->n, U = a->inputs, T = a->T, KK = s->K * s->K;
+    memset(s->xx_channel, 0, (size_t)(n * KK) * sizeof(double));
+    for (int64_t j = 0; j < n; j++)
+        vdi__lds_add_spread(a, s->S_channel + j * d * d, s->xx_channel + j * KK);
     for (int64_t i = 0; i < a->trials; i++) {
         const double *z = vdi__lds_slot(a, a->m, i), *u = a->u + i * T * U;
-        for (int64_t t = 0; t < a->lengths[i]; t++) {
-            const int64_t bin = a->lane.of[i] * T + t;
-            vdi__lds_add_moment(a, z + t * d, u + t * U, a->S + bin * dd, s->wide + bin * KK);
+        const double *mask = a->lane.mask + a->lane.of[i] * T * n;
+        for (int64_t t = 0; t < a->lengths[i]; t += VDI__LDS_CHUNK) {
+            const int64_t rows = VDI__MIN(a->lengths[i] - t, VDI__LDS_CHUNK);
+            memset(s->wide, 0, (size_t)(rows * KK) * sizeof(double));
+            for (int64_t r = 0; r < rows; r++)
+                vdi__lds_add_moment(a, z + (t + r) * d, u + (t + r) * U, s->wide + r * KK);
+            vdi__add_products(n, KK, rows, mask + t * n, n, s->wide, KK, s->xx_channel, KK);
         }
         vdi__lds_sum_outputs(a, i);
     }
-    vdi_gemm(VDI_F64, VDI_GEMM_TA, (size_t)n, (size_t)KK, (size_t)bins, a->lane.mask, (size_t)n,
-             s->wide, (size_t)KK, s->xx_channel, (size_t)KK);
 }
 
 /* ---- full R with missing values ----------------------------------------------------------------
@@ -156,6 +194,7 @@ VDI__FN void vdi__lds_sum_pattern(vdi_lds_data *a, int64_t q, int64_t o) {
     const int64_t last = a->pattern.start[q + 1];
     double *Y = a->observed.Y, *X = a->observed.X;
     memset(s->XX, 0, (size_t)(K * K) * sizeof(double));
+    vdi__lds_add_spread(a, s->S_pattern + q * d * d, s->XX);
     memset(s->Yx, 0, (size_t)(o * K) * sizeof(double));
     memset(s->Yy, 0, (size_t)(o * o) * sizeof(double));
     for (int64_t at = a->pattern.start[q]; at < last; at += VDI__LDS_CHUNK) {
@@ -164,8 +203,7 @@ VDI__FN void vdi__lds_sum_pattern(vdi_lds_data *a, int64_t q, int64_t o) {
             const vdi__lds_run bin = vdi__lds_run_at(a, at + r, at + r + 1);
             const int64_t row = bin.trial * T + bin.t;
             const double *z = vdi__lds_slot(a, a->m, bin.trial) + bin.t * d, *u = a->u + row * U;
-            const double *S = a->S + (a->lane.of[bin.trial] * T + bin.t) * d * d;
-            vdi__lds_add_moment(a, z, u, S, s->XX);
+            vdi__lds_add_moment(a, z, u, s->XX);
             vdi__lds_gather(a, 1, o, a->y + row * n, Y + r * o);
             memcpy(X + r * K, z, (size_t)d * sizeof(double));
             X[r * K + d] = 1;
@@ -448,8 +486,6 @@ VDI__FN vdi__chain_moments vdi__lds_chain_moments(const vdi_lds_data *a) {
     q.lane_lengths = a->lane.lengths;
     q.lane_weight = a->lane.weight;
     q.m = a->m;
-    q.S = a->S;
-    q.O = a->O;
     q.centre = a->sums.centre;
     q.u = a->u;
     return q;
@@ -458,8 +494,12 @@ VDI__FN vdi__chain_moments vdi__lds_chain_moments(const vdi_lds_data *a) {
 VDI__DEF vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data, double *log_likelihood,
                                     vdi_error *err) {
     static const char where[] = "vdi_lds_em_step";
+    vdi__lds_sink sink = VDI__ZERO;
     vdi_status status = vdi__lds_fits(lds, data, where, err);
-    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, true, err);
+    sink.take = vdi__lds_take_covariances;
+    sink.user = data;
+    vdi__lds_clear_sums(data);
+    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, &sink, err);
     if (status < 0) return status;
     vdi_lds next = vdi__lds_next(lds);
     const vdi__chain now = vdi__lds_chain(lds), then = vdi__lds_chain(&next);

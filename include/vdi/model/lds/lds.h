@@ -22,9 +22,11 @@
  * drawing and forecasting in sample.h.
  * Everything is float64: this model is the exact one that the others are held against. Trials may
  * be ragged (`lengths`), and any single value may be missing. T = 1 works.
- * Memory: create and data_create allocate; nothing else does. Errors: statuses; parameters stay as
- * they were. Threads: one object per thread, or data_desc.pool. Source of the formulas:
- * docs/guide/lds.md.
+ * Memory: create and data_create allocate; nothing else does, except that trials in windows
+ * (data_desc.window) get memory for all bins at once when something first needs it: samples, filter
+ * moments, a model with semidefinite covariances, and for the time of vdi_lds_init.
+ * Errors: statuses; parameters stay as they were. Threads: one object per thread, or data_desc.pool.
+ * Source of the formulas: docs/guide/lds.md.
  * What it does not do: time-varying parameters, inputs that are missing.
  */
 #ifndef VDI_MODEL_LDS_LDS_H
@@ -80,6 +82,8 @@ typedef struct vdi_lds_data_desc {
     vdi_tensor y;            /**< (trials,T,n) or (T,n), any dtype, NaN = missing */
     vdi_tensor u;            /**< (trials,T,inputs) or (T,inputs); zero where the model has none */
     const int64_t *lengths;  /**< (trials), bins of each trial that count; NULL: T */
+    int64_t window;          /**< bins whose covariances are held at once; 0: all, unless they would
+                                take more than 64 MiB, then some thousand */
     vdi_pool *pool;          /**< NULL: the caller's thread */
     vdi_allocator allocator; /**< zero: malloc and free */
 } vdi_lds_data_desc;

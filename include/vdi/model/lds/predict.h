@@ -28,13 +28,47 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_innovations(const vdi_lds *lds, vdi_lds
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_PREDICT_C)
 #define VDI_MODEL_LDS_PREDICT_C
 
+/* Where variances of fitted observations go. */
+typedef struct vdi__lds_variances {
+    const vdi_lds *lds;
+    vdi_lds_data *data;
+    double *var;
+} vdi__lds_variances;
+
+VDI__FN vdi_status vdi__lds_take_variances(void *user, int64_t lane, int64_t t, int64_t bins,
+                                           const double *S, const double *O, vdi_error *err) {
+    const vdi__lds_variances *to = (const vdi__lds_variances *)user;
+    vdi_lds_data *a = to->data;
+    const int64_t n = a->n, d = a->d;
+    const size_t D = (size_t)d;
+    double *CP = a->ahead_CP, *var = a->sums.row;
+    (void)O;
+    (void)err;
+    for (int64_t r = 0; r < bins; r++) {
+        vdi_gemm(VDI_F64, 0, (size_t)n, D, D, to->lds->C, D, S + r * d * d, D, CP, D);
+        for (int64_t j = 0; j < n; j++) {
+            var[j] = to->lds->R[j * (n + 1)] + vdi_dot(VDI_F64, D, CP + j * d, to->lds->C + j * d);
+        }
+        for (int64_t row = 0; row < a->lane.rows; row++) {
+            const int64_t i = a->lane.trial_at[row * a->lane.count + lane];
+            if (i >= 0) memcpy(to->var + (i * a->T + t + r) * n, var, (size_t)n * sizeof *var);
+        }
+    }
+    return VDI_OK;
+}
+
 VDI__DEF vdi_status vdi_lds_fitted(const vdi_lds *lds, vdi_lds_data *data, double *y_mean,
                                    double *y_var, vdi_error *err) {
     const int64_t n = data->n, d = data->d, T = data->T, U = data->inputs;
-    const size_t D = (size_t)d, N = (size_t)n;
-    double *CP = data->ahead_CP;
+    vdi__lds_variances to = VDI__ZERO;
+    vdi__lds_sink sink = VDI__ZERO;
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_fitted", err);
-    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, y_var != NULL, err);
+    to.lds = lds;
+    to.data = data;
+    to.var = y_var;
+    sink.take = vdi__lds_take_variances;
+    sink.user = &to;
+    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, y_var ? &sink : NULL, err);
     if (status < 0) return status;
     for (int64_t at = 0; at < data->trials * T; at++) {
         const int64_t i = at / T, t = at % T;
@@ -43,17 +77,8 @@ VDI__DEF vdi_status vdi_lds_fitted(const vdi_lds *lds, vdi_lds_data *data, doubl
         if (y_mean && inside)
             vdi__lds_emit(lds, z, data->u + at * U, y_mean + at * n);
         else if (y_mean)
-            memset(y_mean + at * n, 0, N * sizeof *y_mean);
-        if (!y_var) continue;
-        if (inside) {
-            const double *P = data->S + (data->lane.of[i] * T + t) * d * d;
-            vdi_gemm(VDI_F64, 0, N, D, D, lds->C, D, P, D, CP, D);
-        }
-        for (int64_t j = 0; j < n; j++) {
-            const double noise = lds->R[j * (n + 1)];
-            y_var[at * n + j] =
-                inside ? noise + vdi_dot(VDI_F64, D, CP + j * d, lds->C + j * d) : 0;
-        }
+            memset(y_mean + at * n, 0, (size_t)n * sizeof *y_mean);
+        if (y_var && !inside) memset(y_var + at * n, 0, (size_t)n * sizeof *y_var);
     }
     return VDI_OK;
 }
@@ -82,6 +107,7 @@ VDI__FN vdi_status vdi__lds_innovations_bin(vdi_lds_data *a, int64_t lane, int64
 VDI__DEF vdi_status vdi_lds_innovations(const vdi_lds *lds, vdi_lds_data *data, double *e,
                                         vdi_error *err) {
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_innovations", err);
+    if (status == VDI_OK) status = vdi__lds_whole(data, err);
     if (status == VDI_OK) status = vdi__root_begin(&data->exact.root, lds, err);
     if (status < 0) return status;
     vdi__lds_residual(lds, data);

@@ -104,7 +104,8 @@ VDI__DEF vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data, int64
                                    uint64_t seed, double *z, vdi_error *err) {
     const int64_t T = data->T, d = data->d;
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_sample", err);
-    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, false, err);
+    if (status == VDI_OK) status = vdi__lds_whole(data, err);
+    if (status == VDI_OK) status = vdi__lds_whole_posterior(lds, data, false, err);
     if (status < 0) return status;
     if (vdi__lds_is_thin(lds, data)) return vdi__lds_exact_sample(lds, data, samples, seed, z, err);
     for (int64_t s = 0; s < samples; s++) {
@@ -136,13 +137,24 @@ VDI__FN void vdi__lds_emit_covariance(const vdi_lds *p, const double *P, double 
     vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, n, n, d, CP, d, p->C, d, V, n);
 }
 
+VDI__FN vdi_status vdi__lds_take_last(void *user, int64_t lane, int64_t t, int64_t bins,
+                                      const double *S, const double *O, vdi_error *err) {
+    vdi_lds_data *a = (vdi_lds_data *)user;
+    const int64_t dd = a->d * a->d;
+    (void)O;
+    (void)err;
+    if (t + bins == a->lane.lengths[lane])
+        memcpy(a->last + lane * dd, S + (bins - 1) * dd, (size_t)dd * sizeof *S);
+    return VDI_OK;
+}
+
 /* The last bin of a trial into ahead_m and ahead_P; false if it has none. */
 VDI__FN bool vdi__lds_last_bin(const vdi_lds *p, vdi_lds_data *a, int64_t trial) {
     const int64_t d = a->d, dd = d * d, last = a->lengths[trial] - 1;
     const double *m = p->x0, *P = p->Q0;
     if (last >= 0) {
         m = vdi__lds_slot(a, a->m, trial) + last * d;
-        P = a->S + (a->lane.of[trial] * a->T + last) * dd;
+        P = a->last + a->lane.of[trial] * dd;
     }
     memcpy(a->ahead_m, m, (size_t)d * sizeof(double));
     memcpy(a->ahead_P, P, (size_t)dd * sizeof(double));
@@ -162,7 +174,10 @@ VDI__DEF vdi_status vdi_lds_forecast(const vdi_lds *lds, vdi_lds_data *data, int
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "horizon is %lld, expected at least 1",
                              (long long)horizon);
     }
-    status = vdi__lds_posterior(lds, data, true, err);
+    vdi__lds_sink sink = VDI__ZERO;
+    sink.take = vdi__lds_take_last;
+    sink.user = data;
+    status = vdi__lds_posterior(lds, data, &sink, err);
     if (status < 0) return status;
     for (int64_t i = 0; i < data->trials; i++) {
         bool step = vdi__lds_last_bin(lds, data, i);

@@ -9,7 +9,8 @@
  * leaves, are an estimate of z_t. A, B and C, D, b are then regressions on it. Principal components
  * of y alone would take a large input, or a channel of much noise, for a latent, and EM rarely gets
  * out of that.
- * Memory: none is allocated.
+ * Memory: none is allocated, but for trials that go by windows (lds.h): as much as the data, given
+ * back before the end.
  * Source: the state of N4SID (Van Overschee and De Moor 1994) with a horizon of one bin.
  */
 #ifndef VDI_MODEL_LDS_START_H
@@ -264,15 +265,37 @@ VDI__FN void vdi__lds_start_first(vdi_lds *next) {
     if (!(freeze & VDI_LDS_X0)) memset(next->x0, 0, (size_t)d * sizeof(double));
 }
 
+/* yt and yd, for the time of the start, of trials that go by windows: yd lies in the means. */
+VDI__FN vdi_status vdi__lds_start_scratch(vdi_lds_data *a, bool wanted, vdi_error *err) {
+    vdi_allocator *memory = &a->arena.allocator;
+    const size_t rows = vdi_mul_size((size_t)a->trials, (size_t)a->T);
+    const size_t bytes = vdi_mul_size(vdi_mul_size(rows, (size_t)a->n), sizeof(double));
+    if (a->whole) return VDI_OK;
+    if (!wanted) {
+        vdi_free(memory, a->yt, bytes);
+        a->yt = a->yd = NULL;
+        memset(a->m, 0, vdi__lds_means(a) * sizeof(double));
+        return VDI_OK;
+    }
+    a->yt = (double *)vdi_alloc(memory, bytes);
+    a->yd = a->m;
+    if (a->yt) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_init",
+                         "no memory for a start from %lld trials of %lld bins of %lld channels",
+                         (long long)a->trials, (long long)a->T, (long long)a->n);
+}
+
 VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed, vdi_error *err) {
     static const char where[] = "vdi_lds_init";
     double *score = NULL;
     vdi_status status = vdi__lds_fits(lds, data, where, err);
+    if (status == VDI_OK) status = vdi__lds_start_scratch(data, true, err);
     if (status < 0) return status;
     vdi_lds next = vdi__lds_next(lds);
     status = vdi__lds_start_state(data, seed, &score, err);
     if (status == VDI_OK) status = vdi__lds_start_readout(&next, data, score, err);
     if (status == VDI_OK) status = vdi__lds_start_dynamics(&next, data, score, err);
+    (void)vdi__lds_start_scratch(data, false, err);
     if (status < 0) return status;
     vdi__lds_start_first(&next);
     return vdi__block_commit(lds->param_count, lds->update, lds->A, where, err);

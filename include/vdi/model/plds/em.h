@@ -208,9 +208,17 @@ VDI__FN vdi__chain_moments vdi__plds_chain_moments(const vdi_plds_data *a) {
     q.T = a->T;
     q.lengths = q.lane_lengths = a->lengths;
     q.m = a->q.m;
-    q.S = a->q.S;
-    q.O = a->q.O;
     return q;
+}
+
+VDI__FN void vdi__plds_add_covariances(vdi_plds_data *a) {
+    const int64_t dd = a->d * a->d;
+    vdi__chain_clear_covariances(&a->chain);
+    for (int64_t i = 0; i < a->trials; i++) {
+        if (a->lengths[i] == 0) continue;
+        vdi__chain_add_covariances(&a->chain, 1, a->lengths[i], 0, a->lengths[i],
+                                   a->q.S + i * a->T * dd, a->q.O + i * (a->T - 1) * dd);
+    }
 }
 
 VDI__DEF vdi_status vdi_plds_em_step(vdi_plds *plds, vdi_plds_data *data, double *elbo,
@@ -223,6 +231,7 @@ VDI__DEF vdi_status vdi_plds_em_step(vdi_plds *plds, vdi_plds_data *data, double
     vdi_plds next = vdi__plds_next(plds);
     const vdi__chain now = vdi__plds_chain(plds), then = vdi__plds_chain(&next);
     const vdi__chain_moments moments = vdi__plds_chain_moments(data);
+    vdi__plds_add_covariances(data);
     status = vdi__chain_update(&now, &then, &moments, &data->chain, err);
     if (status < 0) return status;
     u.p = plds;
