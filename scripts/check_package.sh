@@ -167,18 +167,25 @@ step_site() {
     say "$(tail -n 1 "$dir/links")$looked"
 }
 
-# One process or several: the same losses.
+# One process or several: the same losses, at every step.
 step_mpi() {
     need mpirun openmpi-bin
     need mpicc libopenmpi-dev
     alone $MAKE -s --no-print-directory mpi B="$B/fast" CFLAGS="$FAST" CC=gcc
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
-    for n in 1 2 4; do run mpirun -n $n "$B/fast/mpi/flds" > "$dir/$n"; done
-    grep -v '^+' "$dir/1" > "$dir/one"
-    for n in 2 4; do
-        grep -v '^+' "$dir/$n" | paste "$dir/one" - | awk '{ d = $2 - $4; if (d < 0) d = -d; a = $2 < 0 ? -$2 : $2; if (d / a > worst) worst = d / a }
-            END { printf "%.1e", worst; exit !(NR > 30 && worst < 1e-12) }' > "$dir/worst" || die "$n processes: off by $(cat "$dir/worst")"
-        told="${told:-} $n processes off by $(cat "$dir/worst");"
+    for program in examples/mpi/*.c; do
+        program=$(basename "$program" .c)
+        for n in 1 2 4; do
+            echo "+ mpirun -n $n $program"
+            mpirun -n $n "$B/fast/mpi/$program" > "$dir/$program.$n" || die "$program fails on $n processes"
+        done
+        for n in 2 4; do
+            paste "$dir/$program.1" "$dir/$program.$n" | awk '{ d = $2 - $4; if (d < 0) d = -d; a = $2 < 0 ? -$2 : $2
+                    if ($1 != $3 || !(a > 0)) bad = 1; else if (d / a > worst) worst = d / a }
+                END { printf "%.0e", worst; exit bad || !(NR >= 40 && worst < 1e-12) }' > "$dir/worst" ||
+                die "$program on $n processes: off by $(cat "$dir/worst")"
+            told="${told:-} $program on $n off by $(cat "$dir/worst");"
+        done
     done
-    say "$told"
+    say "${told# }"
 }

@@ -38,6 +38,11 @@ VDI_API void vdi_ranks_share(const vdi_ranks *r, int64_t n, int64_t *from, int64
 /** The sum over all processes in place; nothing happens in one that is alone. */
 VDI_API VDI_NODISCARD vdi_status vdi_ranks_sum(const vdi_ranks *r, double *values, int64_t n,
                                                vdi_error *err);
+/** Has any process failed? `status` is this one's; where it is VDI_OK and another's is not, the
+ * answer is VDI_ERR_NUMERIC. Every process asks at the same places, so that none waits for a sum
+ * that will not come. */
+VDI_API VDI_NODISCARD vdi_status vdi_ranks_agree(const vdi_ranks *r, vdi_status status,
+                                                 vdi_error *err);
 
 #endif /* VDI_CORE_RANKS_H */
 
@@ -64,5 +69,15 @@ VDI__DEF vdi_status vdi_ranks_sum(const vdi_ranks *r, double *values, int64_t n,
     if (r->count <= 1 || r->sum(values, n, r->user)) return VDI_OK;
     return vdi_error_set(err, VDI_ERR_IO, "vdi_ranks_sum", "the sum over %d processes failed",
                          (int)r->count);
+}
+
+VDI__DEF vdi_status vdi_ranks_agree(const vdi_ranks *r, vdi_status status, vdi_error *err) {
+    double failed = status < 0;
+    vdi_error unsaid;
+    if (r->count <= 1) return status;
+    const vdi_status summed = vdi_ranks_sum(r, &failed, 1, status < 0 ? &unsaid : err);
+    if (status < 0 || summed < 0 || !(failed > 0)) return status < 0 ? status : summed;
+    return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_ranks_agree", "%d of %d processes failed",
+                         (int)failed, (int)r->count);
 }
 #endif

@@ -36,6 +36,7 @@
 #define VDI_MODEL_DEEPSPIKE_DEEPSPIKE_H
 #include "../../core/field.h"
 #include "../../core/log.h"
+#include "../../core/ranks.h"
 #include "../../grad/layers.h"
 #include "../../grad/optim.h"
 #include "../calcium/calcium.h"
@@ -177,6 +178,8 @@ typedef struct vdi_deepspike_desc {
     vdi_dtype dtype;                          /**< VDI_F32 to train, VDI_F64 to check */
     vdi_deepspike_train train;                /**< how it learns */
     vdi_pool *pool;                           /**< splits a step; NULL: the caller's thread */
+    vdi_ranks ranks;                          /**< processes that share the snippets of each step;
+                                                   zero: alone. All have all data */
     vdi_allocator allocator;                  /**< zero: malloc and free */
     vdi_logger logger;                        /**< zero: silent */
 } vdi_deepspike_desc;

@@ -160,6 +160,16 @@ VDI__FN vdi_status vdi__ds_check_sizes(const vdi_deepspike_desc *d, vdi_error *e
     return VDI_OK;
 }
 
+VDI__FN vdi_status vdi__ds_check_ranks(const vdi_deepspike_desc *d, vdi_error *err) {
+    const bool dreams = d->train.estimator == VDI_DEEPSPIKE_WAKE_SLEEP;
+    const int64_t most = dreams ? VDI__MIN(d->train.batch, d->train.dreams) : d->train.batch;
+    const vdi_status status = vdi_ranks_check(&d->ranks, err);
+    if (status < 0 || d->ranks.count <= most) return status;
+    return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_deepspike_desc",
+                         "ranks.count is %d: expected at most train.batch%s, %lld",
+                         (int)d->ranks.count, dreams ? " and train.dreams" : "", (long long)most);
+}
+
 VDI__FN vdi_status vdi__ds_check_parts(const vdi_deepspike_desc *d, vdi_error *err);
 
 VDI__DEF vdi_status vdi_deepspike_desc_check(const vdi_deepspike_desc *desc, vdi_error *err) {
@@ -170,6 +180,7 @@ VDI__DEF vdi_status vdi_deepspike_desc_check(const vdi_deepspike_desc *desc, vdi
     }
     vdi_status status = vdi_fields_check(vdi_deepspike_desc_fields(), &d, err);
     if (status >= 0) status = vdi__ds_check_sizes(&d, err);
+    if (status >= 0) status = vdi__ds_check_ranks(&d, err);
     return status < 0 ? status : vdi__ds_check_parts(&d, err);
 }
 

@@ -22,6 +22,8 @@ typedef struct vdi__ds_pass {
     vdi_deepspike_estimator estimator;
     const vdi__ds_estimator *how;       /* its row */
     int64_t B, K, frames, bins, lo, hi; /* lo..hi: the bins that count */
+    int64_t first, total;               /* B of `total` from there on; the others are another
+                                           process's */
     const void *x;                      /* (B,frames,streams) */
     const int64_t *trace;               /* (B) */
     const unsigned char *const *seen;   /* (B) of (frames) */
@@ -566,7 +568,7 @@ VDI__FN vdi_status vdi__ds_job_samples(vdi__ds_pass *g, int64_t b, vdi__ds_worke
     u.g = g;
     u.b = b;
     u.a = &w->arena;
-    u.rng = vdi__ds_rng(g->m, VDI__DS_RNG_TRAIN, g->draw, (uint64_t)b);
+    u.rng = vdi__ds_rng(g->m, VDI__DS_RNG_TRAIN, g->draw, (uint64_t)(g->first + b));
     vdi_status status = vdi__ds_snippet_reserve(&u, err);
     if (status >= 0) status = vdi__ds_draw_trains(&u, err);
     if (status >= 0) status = vdi__ds_likelihood(&u, w->tape, err);

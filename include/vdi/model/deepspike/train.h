@@ -109,7 +109,7 @@ VDI__FN bool vdi__ds_gather(vdi_deepspike *m, const vdi_deepspike_data *data,
                    (size_t)bins);
         }
     }
-    g->B = n;
+    g->B = g->total = n;
     g->frames = frames;
     g->x = x;
     g->trace = batch->trace;
@@ -164,7 +164,7 @@ VDI__FN vdi_status vdi__ds_batch_forward(vdi_deepspike *m, vdi__ds_pass *g, vdi_
     return VDI_OK;
 }
 
-/* All jobs over the pool, and the mean of their bounds. */
+/* All jobs over the pool, and what they add to the mean of the bounds. */
 VDI__FN vdi_status vdi__ds_batch_jobs(vdi_deepspike *m, vdi__ds_pass *g, int64_t jobs, double *mean,
                                       vdi_error *err) {
     double sum = 0;
@@ -178,7 +178,7 @@ VDI__FN vdi_status vdi__ds_batch_jobs(vdi_deepspike *m, vdi__ds_pass *g, int64_t
     for (int64_t b = 0; b < g->B; b++) {
         sum += g->bound[b];
     }
-    *mean = sum / (double)g->B;
+    *mean = sum / (double)g->total;
     return VDI_OK;
 }
 
@@ -205,7 +205,7 @@ VDI__FN void vdi__ds_batch_recurrent(vdi_deepspike *m, const vdi__ds_pass *g, in
     }
 }
 
-/* Network, jobs, and the gradient of -bound/B added to the parameters. The theta gradient of each
+/* Network, jobs, and the gradient of -bound/total added to the parameters. The theta gradient of each
  * snippet is left in g->d_theta. */
 VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *mean,
                                      vdi_error *err) {
@@ -214,7 +214,7 @@ VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *
     const int64_t B = g->B, P = d->generative.theta_count;
     const int64_t jobs = g->how->labels ? (B + VDI__DS_ROWS - 1) / VDI__DS_ROWS : B;
     const size_t weights = correlated ? (size_t)vdi__ds_rnn_size(d->hidden) : 0;
-    const double scale = -1 / (double)B;
+    const double scale = -1 / (double)g->total;
     vdi__ds_outputs out;
     vdi_arena *a = &m->arena;
     g->m = m;
@@ -293,11 +293,11 @@ VDI__FN vdi_status vdi__ds_pass_of(vdi_deepspike *m, const vdi_deepspike_data *d
     return VDI_OK;
 }
 
-/* The mean over snippets of the gradient of theta i. */
+/* What these snippets add to the mean of the gradient of theta i. */
 VDI__FN double vdi__ds_mean_theta_grad(const vdi__ds_pass *g, int64_t P, int64_t i) {
     double sum = 0;
     for (int64_t b = 0; b < g->B; b++) {
-        sum += g->d_theta[b * P + i] / (double)g->B;
+        sum += g->d_theta[b * P + i] / (double)g->total;
     }
     return sum;
 }
@@ -357,6 +357,7 @@ VDI__FN int64_t vdi__ds_choose(const vdi_deepspike_data *data, vdi_rng *rng, int
 
 /* The memory of the dreams of a step. */
 typedef struct vdi__ds_dreams {
+    int64_t first;        /* the number of the first one, in the step */
     char *x, *spikes, *f; /* (n,frames,streams); (streams,bins) of one of them, and its f */
     unsigned char *label; /* (n,streams,bins) */
     int64_t *trace;       /* (n): whose cell dreams */
@@ -371,7 +372,7 @@ VDI__FN vdi_status vdi__ds_dream(vdi_deepspike *m, const vdi_deepspike_data *dat
     const int64_t R = d->upsample, bins = frames * R, M = gen->streams, P = data->theta_count;
     const size_t size = vdi_dtype_size(d->dtype);
     double theta[VDI_DEEPSPIKE_THETA];
-    vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_DREAM, step, (uint64_t)b);
+    vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_DREAM, step, (uint64_t)(u->first + b));
     u->trace[b] = (int64_t)vdi_rng_below(&rng, (uint64_t)data->traces);
     memcpy(theta, data->theta + data->cell[u->trace[b]] * P, (size_t)P * sizeof *theta);
     if (d->amplitude) theta[gen->amplitude] += d->amplitude_spread * vdi_rng_normal(&rng);
@@ -399,9 +400,12 @@ VDI__FN vdi_status vdi__ds_dream_pass(vdi_deepspike *m, const vdi_deepspike_data
                                       int64_t frames, vdi__ds_pass *g, uint64_t step,
                                       vdi_error *err) {
     const vdi_deepspike_desc *d = &m->desc;
-    const int64_t n = d->train.dreams, bins = frames * d->upsample, M = d->generative.streams;
+    const int64_t bins = frames * d->upsample, M = d->generative.streams;
     const size_t size = vdi_dtype_size(d->dtype);
+    int64_t to;
     vdi__ds_dreams u;
+    vdi_ranks_share(&d->ranks, d->train.dreams, &u.first, &to);
+    const int64_t n = to - u.first;
     u.x = (char *)vdi_arena_alloc(&m->arena, (size_t)(n * frames * M) * size);
     u.spikes = (char *)vdi_arena_alloc(&m->arena, 2 * (size_t)(bins * M) * size);
     u.label = (unsigned char *)vdi_arena_alloc(&m->arena, (size_t)(n * M * bins));
@@ -414,6 +418,8 @@ VDI__FN vdi_status vdi__ds_dream_pass(vdi_deepspike *m, const vdi_deepspike_data
         if (status < 0) return status;
     }
     g->B = n;
+    g->first = u.first;
+    g->total = d->train.dreams;
     g->K = 1;
     g->frames = frames;
     g->x = u.x;
@@ -431,10 +437,11 @@ typedef struct vdi__ds_step {
     int64_t cell;
     double bound, sleep, rate;
     vdi__ds_pass batch, dreams;
+    double d_theta[VDI_DEEPSPIKE_THETA];                            /* the gradient's mean */
     double theta[VDI_DEEPSPIKE_THETA], square[VDI_DEEPSPIKE_THETA]; /* RMSprop's */
 } vdi__ds_step;
 
-/* Snippets of one cell, their bound and gradients, and those of the dreams. */
+/* Snippets of one cell, their bound and gradients, and those of the dreams: this process's. */
 VDI__FN vdi_status vdi__ds_step_gradients(vdi_deepspike *m, vdi_deepspike_data *data,
                                           vdi__ds_step *s, vdi_error *err) {
     const vdi_deepspike_train *tr = &m->desc.train;
@@ -451,15 +458,44 @@ VDI__FN vdi_status vdi__ds_step_gradients(vdi_deepspike *m, vdi_deepspike_data *
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_step", "no memory for a batch");
     vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_BATCH, (uint64_t)m->step, 0);
     s->cell = vdi__ds_choose(data, &rng, batch.frames, batch.count, place, place + tr->batch);
-    batch.trace = place;
-    batch.start = place + tr->batch;
+    int64_t from, to;
+    vdi_ranks_share(&m->desc.ranks, tr->batch, &from, &to);
+    batch.count = to - from;
+    batch.trace = place + from;
+    batch.start = place + tr->batch + from;
     vdi_status status = vdi__ds_pass_of(m, data, &batch, &s->batch, err);
     if (status < 0) return status;
+    s->batch.first = from;
+    s->batch.total = tr->batch;
     vdi_params_zero_grad(m->params);
     status = vdi__ds_batch_run(m, &s->batch, &s->bound, err);
+    for (int64_t i = 0; status >= 0 && i < data->theta_count; i++)
+        s->d_theta[i] = vdi__ds_mean_theta_grad(&s->batch, data->theta_count, i);
     if (status < 0 || !s->batch.how->dreams) return status;
     status = vdi__ds_dream_pass(m, data, batch.frames, &s->dreams, batch.draw, err);
     return status < 0 ? status : vdi__ds_batch_run(m, &s->dreams, &s->sleep, err);
+}
+
+/* Bounds and gradients of this process become those of all; a failure of one is one of each. */
+VDI__FN vdi_status vdi__ds_step_ranks(vdi_deepspike *m, vdi_status status, vdi__ds_step *s,
+                                      vdi_error *err) {
+    const vdi_ranks *ranks = &m->desc.ranks;
+    const int64_t total = m->params->total;
+    if (ranks->count <= 1) return status;
+    double *sum = (double *)vdi_arena_alloc(&m->arena, (size_t)total * sizeof *sum);
+    if (!sum && status >= 0)
+        status = vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_step", "no memory for a sum");
+    status = vdi_ranks_agree(ranks, status, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < total; i++)
+        sum[i] = vdi_dtype_load(m->params->dtype, m->params->grads, i);
+    status = vdi_ranks_sum(ranks, sum, total, err);
+    for (int64_t i = 0; status >= 0 && i < total; i++)
+        vdi_dtype_store(m->params->dtype, m->params->grads, i, sum[i]);
+    if (status >= 0) status = vdi_ranks_sum(ranks, s->d_theta, VDI_DEEPSPIKE_THETA, err);
+    if (status >= 0) status = vdi_ranks_sum(ranks, &s->bound, 1, err);
+    if (status >= 0) status = vdi_ranks_sum(ranks, &s->sleep, 1, err);
+    return status;
 }
 
 /* theta after RMSprop's step, worked out before anything is changed. */
@@ -468,7 +504,7 @@ VDI__FN vdi_status vdi__ds_step_theta(const vdi_deepspike *m, const vdi_deepspik
     const vdi_deepspike_generative *gen = &m->desc.generative;
     const int64_t P = data->theta_count;
     for (int64_t i = 0; i < P; i++) {
-        const double grad = vdi__ds_mean_theta_grad(&s->batch, P, i);
+        const double grad = s->d_theta[i];
         const double square = 0.9 * data->theta_v[s->cell * P + i] + 0.1 * grad * grad;
         const double way = m->desc.train.theta_factor * s->rate * grad / sqrt(square + 1e-6);
         s->square[i] = square;
@@ -501,7 +537,8 @@ VDI__DEF vdi_status vdi_deepspike_step(vdi_deepspike *m, vdi_deepspike_data *dat
     vdi__ds_step s = VDI__ZERO;
     if (m->step >= tr->steps) return VDI_END;
     vdi_status status = vdi__ds_fits(m, data, "vdi_deepspike_step", err);
-    if (status >= 0) status = vdi__ds_step_gradients(m, data, &s, err);
+    if (status >= 0)
+        status = vdi__ds_step_ranks(m, vdi__ds_step_gradients(m, data, &s, err), &s, err);
     if (status < 0) return status;
     s.rate = vdi_optim_rate(m->optim);
     const vdi__ds_estimator *how = s.batch.how;

@@ -12,6 +12,7 @@
  */
 #ifndef VDI_MODEL_LDS_CHAIN_H
 #define VDI_MODEL_LDS_CHAIN_H
+#include "../../core/ranks.h"
 #include "parameters.h"
 #include "regression.h"
 #include "ties.h"
@@ -174,6 +175,7 @@ typedef struct vdi__chain_moments {
     const double *m;                 /* (slots,T,d) */
     const double *centre;            /* (d): m is about this; NULL: about 0 */
     const double *u;                 /* (trials,T,inputs) */
+    vdi_ranks ranks;                 /* processes that have a share of the trials each */
 } vdi__chain_moments;
 
 VDI__FN const double *vdi__chain_mean(const vdi__chain_moments *q, int64_t d, int64_t trial) {
@@ -291,7 +293,8 @@ VDI__FN void vdi__chain_sum_trial(const vdi__chain_moments *q, int64_t trial, vd
 
 /* The variance of each latent over all bins: of its means about theirs, and of itself about
  * them. */
-VDI__FN void vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *s) {
+VDI__FN vdi_status vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *s,
+                                         vdi_error *err) {
     const int64_t d = s->g.rows;
     double *mean = s->e, *square = s->variance, count = 0;
     memset(mean, 0, (size_t)d * sizeof *mean);
@@ -300,6 +303,9 @@ VDI__FN void vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *
         vdi__add_rows(q->lengths[i], d, vdi__chain_mean(q, d, i), mean);
         count += (double)q->lengths[i];
     }
+    vdi_status status = vdi_ranks_sum(&q->ranks, mean, d, err);
+    if (status == VDI_OK) status = vdi_ranks_sum(&q->ranks, &count, 1, err);
+    if (status < 0) return status;
     for (int64_t i = 0; i < q->trials; i++) {
         const double *z = vdi__chain_mean(q, d, i);
         for (int64_t k = 0; k < d; k++) {
@@ -313,8 +319,11 @@ VDI__FN void vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *
     for (int64_t k = 0; k < d; k++) {
         const int64_t at = k * (d + 1);
         square[k] += s->middle[at] + s->begin[at] + s->end[at] + s->alone[at];
-        square[k] /= count;
     }
+    status = vdi_ranks_sum(&q->ranks, square, d, err);
+    for (int64_t k = 0; k < d; k++)
+        square[k] /= count;
+    return status;
 }
 
 /* Sums about the centre become sums about the means. */
@@ -337,9 +346,23 @@ VDI__FN void vdi__chain_centre(const double *centre, vdi__chain_sums *s) {
     }
 }
 
-VDI__FN void vdi__chain_sum(const vdi__chain_moments *q, vdi__chain_sums *s) {
+/* What the processes have summed over their trials becomes that of all. */
+VDI__FN vdi_status vdi__chain_sum_ranks(const vdi_ranks *ranks, vdi__chain_sums *s,
+                                        vdi_error *err) {
     const int64_t d = s->g.rows, K = s->g.K;
-    vdi__chain_variances(q, s);
+    double *sum[] = {s->g.yy,     s->g.yx,  s->g.xx,     s->g.mean_x,
+                     s->g.mean_y, s->first, &s->g.count, &s->trials};
+    const int64_t size[] = {d * d, d * K, K * K, K, d, d * d, 1, 1};
+    vdi_status status = VDI_OK;
+    for (size_t i = 0; status == VDI_OK && i < VDI__COUNT(sum); i++)
+        status = vdi_ranks_sum(ranks, sum[i], size[i], err);
+    return status;
+}
+
+VDI__FN vdi_status vdi__chain_sum(const vdi__chain_moments *q, vdi__chain_sums *s, vdi_error *err) {
+    const int64_t d = s->g.rows, K = s->g.K;
+    vdi_status status = vdi__chain_variances(q, s, err);
+    if (status < 0) return status;
     memset(s->g.yy, 0, (size_t)(d * d) * sizeof(double));
     memset(s->g.yx, 0, (size_t)(d * K) * sizeof(double));
     memset(s->g.xx, 0, (size_t)(K * K) * sizeof(double));
@@ -349,12 +372,15 @@ VDI__FN void vdi__chain_sum(const vdi__chain_moments *q, vdi__chain_sums *s) {
     vdi__chain_sum_covariances(q, s);
     for (int64_t i = 0; i < q->trials; i++)
         vdi__chain_sum_trial(q, i, s);
+    status = vdi__chain_sum_ranks(&q->ranks, s, err);
+    if (status < 0) return status;
     for (int64_t i = 0; i < d; i++) {
         for (int64_t j = d; j < K; j++)
             s->g.xx[j * K + i] = s->g.xx[i * K + j];
     }
     s->g.centred = q->centre != NULL;
     if (s->g.centred && s->g.count > 0) vdi__chain_centre(q->centre, s);
+    return VDI_OK;
 }
 
 /* ---- stable dynamics ------------------------------------------------------------------------- */
@@ -506,15 +532,22 @@ VDI__FN vdi_status vdi__chain_update_first(const vdi__chain *now, const vdi__cha
         if (q->lengths[i] > 0)
             vdi_axpby(VDI_F64, D, 1 / s->trials, vdi__chain_mean(q, d, i), 1, start);
     }
+    const vdi_status begun = free_x0 ? vdi_ranks_sum(&q->ranks, start, d, err) : VDI_OK;
+    if (begun < 0) return begun;
     for (int64_t i = 0; free_x0 && i < d; i++)
         next->x0[i] = start[i] + (q->centre ? q->centre[i] : 0);
     if (now->freeze & VDI_LDS_Q0) return VDI_OK;
-    memcpy(next->Q0, s->first, D * D * sizeof(double));
+    if (q->ranks.rank == 0)
+        memcpy(next->Q0, s->first, D * D * sizeof(double));
+    else
+        memset(next->Q0, 0, D * D * sizeof(double)); /* it is in the sum of the first */
     for (int64_t i = 0; i < q->trials; i++) {
         if (q->lengths[i] == 0) continue;
         vdi_binary(VDI_F64, VDI_SUB, D, vdi__chain_mean(q, d, i), 1, start, 1, s->e);
         vdi_ger(VDI_F64, D, D, s->e, s->e, next->Q0, D);
     }
+    const vdi_status summed = vdi_ranks_sum(&q->ranks, next->Q0, d * d, err);
+    if (summed < 0) return summed;
     for (int64_t i = 0; i < d * d; i++)
         next->Q0[i] /= s->trials;
     vdi__symmetrise(d, next->Q0);
@@ -526,8 +559,8 @@ VDI__FN vdi_status vdi__chain_update_first(const vdi__chain *now, const vdi__cha
 VDI__FN vdi_status vdi__chain_update(const vdi__chain *now, const vdi__chain *next,
                                      const vdi__chain_moments *q, vdi__chain_sums *s,
                                      vdi_error *err) {
-    vdi__chain_sum(q, s);
-    const vdi_status status = vdi__chain_update_steps(now, next, s, err);
+    vdi_status status = vdi__chain_sum(q, s, err);
+    if (status == VDI_OK) status = vdi__chain_update_steps(now, next, s, err);
     return status < 0 ? status : vdi__chain_update_first(now, next, q, s, err);
 }
 #endif

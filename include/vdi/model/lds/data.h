@@ -91,6 +91,7 @@ typedef struct vdi__lds_window {
 struct vdi_lds_data {
     vdi_arena arena; /* all of it, this object too */
     vdi_pool *pool;
+    vdi_ranks ranks; /* y_mean, variance, `missing` and the observed_ counts are those of all */
     int64_t trials, T, n, d, inputs;
     int64_t *lengths; /* (trials) */
     double *y;        /* (trials,T,n): centred on y_mean; 0 where missing */
@@ -186,6 +187,12 @@ VDI__FN vdi_status vdi__lds_data_check(const vdi_lds_desc *model, const vdi_lds_
     if (status == VDI_OK && desc->window < 0) {
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "window is %lld, expected 0 or more",
                              (long long)desc->window);
+    }
+    if (status == VDI_OK) status = vdi_ranks_check(&desc->ranks, err);
+    if (status == VDI_OK && desc->ranks.count > s->trials) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "ranks.count is %d: expected at most one for each of %lld trials",
+                             (int)desc->ranks.count, (long long)s->trials);
     }
     return status;
 }
@@ -535,6 +542,18 @@ VDI__FN void vdi__lds_take_start(vdi_lds_data *a, bool *ok) {
     s->mean = vdi__take_reals(&a->arena, VDI__MAX(N, M), ok);
 }
 
+/* From here on there are only the trials of this process. */
+VDI__FN void vdi__lds_share(vdi_lds_data *a, vdi__series *s, const uint8_t **seen) {
+    int64_t from, to;
+    vdi_ranks_share(&a->ranks, a->trials, &from, &to);
+    a->lengths += from;
+    a->y += from * a->T * a->n;
+    a->u += from * a->T * a->inputs;
+    a->channel_count += from * a->n;
+    *seen += from * a->T * a->n;
+    a->trials = s->trials = to - from;
+}
+
 /* Lanes, patterns and scratch; *ok becomes false where there is no memory. */
 VDI__FN void vdi__lds_take(vdi_lds_data *a, const vdi__series *s, const uint8_t *seen,
                            int64_t window, bool *ok) {
@@ -570,11 +589,12 @@ VDI__FN vdi_status vdi__lds_whole(vdi_lds_data *a, vdi_error *err) {
                          (long long)a->trials, (long long)a->T, (long long)a->d);
 }
 
-VDI__FN vdi_status vdi__lds_fill(vdi_lds_data *a, const vdi__series *s,
-                                 const vdi_lds_data_desc *desc, vdi_error *err) {
+VDI__FN vdi_status vdi__lds_fill(vdi_lds_data *a, vdi__series *s, const vdi_lds_data_desc *desc,
+                                 vdi_error *err) {
     const size_t values = vdi__series_values(s, s->n), n = (size_t)s->n;
-    uint8_t *seen = (uint8_t *)vdi_arena_calloc(&a->arena, values);
-    bool ok = seen != NULL;
+    uint8_t *all = (uint8_t *)vdi_arena_calloc(&a->arena, values);
+    const uint8_t *seen = all;
+    bool ok = all != NULL;
     a->lengths = vdi__series_lengths(s, desc->lengths, &a->arena);
     a->y = vdi__take_reals(&a->arena, values, &ok);
     a->y_mean = vdi__take_reals(&a->arena, n, &ok);
@@ -582,12 +602,13 @@ VDI__FN vdi_status vdi__lds_fill(vdi_lds_data *a, const vdi__series *s,
     a->channel_count = vdi__take_reals(&a->arena, vdi_mul_size((size_t)s->trials, n), &ok);
     a->u = vdi__take_reals(&a->arena, vdi__series_values(s, VDI__MAX(a->inputs, 1)), &ok);
     if (!ok || !a->lengths) return vdi__lds_no_memory(s, a->d, err);
-    const vdi_status status = vdi__lds_read(a, desc, seen, err);
+    const vdi_status status = vdi__lds_read(a, desc, all, err);
     if (status < 0) return status;
+    vdi__lds_centre(a, seen);
+    vdi__lds_share(a, s, &seen);
     vdi__lds_take(a, s, seen, desc->window, &ok);
     vdi__lds_take_ties(a, a->ties, &ok);
     if (!ok) return vdi__lds_no_memory(s, a->d, err);
-    vdi__lds_centre(a, seen);
     vdi__lds_sum_squares(a);
     return VDI_OK;
 }
@@ -605,6 +626,7 @@ VDI__DEF vdi_status vdi_lds_data_create(const vdi_lds *lds, const vdi_lds_data_d
     if (!a) return vdi__lds_no_memory(&s, k->d, err);
     a->arena = arena;
     a->pool = desc->pool;
+    a->ranks = desc->ranks;
     a->trials = s.trials;
     a->T = s.T;
     a->n = s.n;

@@ -19,6 +19,8 @@
  *   first step.)
  * - Missing values are latent variables: with a full R the missing part of a bin is filled in by
  *   its conditional mean given the observed part and z, and its conditional covariance is added.
+ * - Several processes share a step where data_desc.ranks says so: each has its trials, the sums of
+ *   the M-step are those of all, and every process holds the same parameters after it.
  * - A step is a transaction: if anything in it fails, the parameters are as they were.
  * Memory: none is allocated.
  * Source: Shumway and Stoffer 1982; Ghahramani and Hinton 1996; docs/guide/lds.md for the rest.
@@ -42,7 +44,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *dat
  * full. */
 
 /* The means, as they lie in a->m, become deviations from their mean over all bins. */
-VDI__FN void vdi__lds_centre_latents(vdi_lds_data *a) {
+VDI__FN vdi_status vdi__lds_centre_latents(vdi_lds_data *a, vdi_error *err) {
     const int64_t d = a->d;
     double *centre = a->sums.centre, count = 0;
     memset(centre, 0, (size_t)d * sizeof *centre);
@@ -50,6 +52,9 @@ VDI__FN void vdi__lds_centre_latents(vdi_lds_data *a) {
         vdi__add_rows(a->lengths[i], d, vdi__lds_slot(a, a->m, i), centre);
         count += (double)a->lengths[i];
     }
+    vdi_status status = vdi_ranks_sum(&a->ranks, centre, d, err);
+    if (status == VDI_OK) status = vdi_ranks_sum(&a->ranks, &count, 1, err);
+    if (status < 0) return status;
     for (int64_t k = 0; k < d; k++)
         centre[k] /= count;
     for (int64_t i = 0; i < a->trials; i++) {
@@ -59,6 +64,7 @@ VDI__FN void vdi__lds_centre_latents(vdi_lds_data *a) {
                 z[k] -= centre[k];
         }
     }
+    return VDI_OK;
 }
 
 /* xx (K,K) = [xx +] x x' of x = (m, 1, u) */
@@ -348,6 +354,18 @@ VDI__FN vdi_status vdi__lds_sum_readout(const vdi_lds *p, vdi_lds_data *a, vdi_e
     return VDI_OK;
 }
 
+/* ... over the trials of all processes. */
+VDI__FN vdi_status vdi__lds_sum_ranks(vdi_lds_data *a, vdi_error *err) {
+    vdi__lds_sums *s = &a->sums;
+    const int64_t n = a->n, K = s->K;
+    vdi_status status = vdi_ranks_sum(&a->ranks, s->yy, a->diagonal_r ? n : n * n, err);
+    if (status == VDI_OK) status = vdi_ranks_sum(&a->ranks, s->yx, n * K, err);
+    if (status == VDI_OK) status = vdi_ranks_sum(&a->ranks, s->xx, K * K, err);
+    if (status == VDI_OK && s->xx_channel)
+        status = vdi_ranks_sum(&a->ranks, s->xx_channel, n * K * K, err);
+    return status;
+}
+
 /* The regression of channels `first` ... on (z, u) from the sums, about the means; xx (K,K) is
  * theirs. The constant of a frozen b is none that is sought. */
 VDI__FN void vdi__lds_regression(const vdi_lds *p, vdi_lds_data *a, int64_t first, int64_t rows,
@@ -488,6 +506,7 @@ VDI__FN vdi__chain_moments vdi__lds_chain_moments(const vdi_lds_data *a) {
     q.m = a->m;
     q.centre = a->sums.centre;
     q.u = a->u;
+    q.ranks = a->ranks;
     return q;
 }
 
@@ -500,18 +519,22 @@ VDI__DEF vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data, double *lo
     sink.user = data;
     vdi__lds_clear_sums(data);
     if (status == VDI_OK) status = vdi__lds_posterior(lds, data, &sink, err);
+    status = vdi_ranks_agree(&data->ranks, status, err);
     if (status < 0) return status;
     vdi_lds next = vdi__lds_next(lds);
     const vdi__chain now = vdi__lds_chain(lds), then = vdi__lds_chain(&next);
     const vdi__chain_moments moments = vdi__lds_chain_moments(data);
-    vdi__lds_centre_latents(data);
-    status = vdi__lds_sum_readout(lds, data, err);
+    double ll = vdi_sum(VDI_F64, (size_t)data->trials, data->ll);
+    status = vdi_ranks_sum(&data->ranks, &ll, 1, err);
+    if (status == VDI_OK) status = vdi__lds_centre_latents(data, err);
+    if (status < 0) return status;
+    status = vdi_ranks_agree(&data->ranks, vdi__lds_sum_readout(lds, data, err), err);
+    if (status == VDI_OK) status = vdi__lds_sum_ranks(data, err);
     if (status == VDI_OK) status = vdi__lds_update_readout(lds, &next, data, err);
     if (status == VDI_OK) status = vdi__chain_update(&now, &then, &moments, &data->chain, err);
     if (status == VDI_OK)
         status = vdi__block_commit(lds->param_count, lds->update, lds->A, where, err);
-    if (status == VDI_OK && log_likelihood)
-        *log_likelihood = vdi_sum(VDI_F64, (size_t)data->trials, data->ll);
+    if (status == VDI_OK && log_likelihood) *log_likelihood = ll;
     return status;
 }
 #endif

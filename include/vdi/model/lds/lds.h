@@ -34,6 +34,7 @@
 #include "../../core/field.h"
 #include "../../core/log.h"
 #include "../../core/pool.h"
+#include "../../core/ranks.h"
 #include "chain.h"
 #include "series.h"
 
@@ -85,6 +86,9 @@ typedef struct vdi_lds_data_desc {
     int64_t window;          /**< bins whose covariances are held at once; 0: all, unless they would
                                 take more than 64 MiB, then some thousand */
     vdi_pool *pool;          /**< NULL: the caller's thread */
+    vdi_ranks ranks;         /**< processes that share the trials of EM; zero: alone. Each is given
+                                  all of them, and takes in its share: results by trial are of
+                                  those */
     vdi_allocator allocator; /**< zero: malloc and free */
 } vdi_lds_data_desc;
 

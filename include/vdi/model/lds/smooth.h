@@ -313,9 +313,12 @@ VDI__DEF vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_lds_data *dat
                                            double *sum, vdi_error *err) {
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_log_likelihood", err);
     if (status == VDI_OK) status = vdi__lds_posterior(lds, data, NULL, err);
+    status = vdi_ranks_agree(&data->ranks, status, err);
     if (status < 0) return status;
     if (ll) memcpy(ll, data->ll, (size_t)data->trials * sizeof(double));
-    if (sum) *sum = vdi_sum(VDI_F64, (size_t)data->trials, data->ll);
-    return VDI_OK;
+    double total = vdi_sum(VDI_F64, (size_t)data->trials, data->ll);
+    status = vdi_ranks_sum(&data->ranks, &total, 1, err);
+    if (status == VDI_OK && sum) *sum = total;
+    return status;
 }
 #endif

@@ -20,7 +20,8 @@
 
 /** A start for EM from the data (see above; principal components by subspace iteration from `seed`,
  * missing values count as the channel's mean, with more than 24 channels the first d principal
- * components stand for y). Leaves frozen parameters alone. */
+ * components stand for y). Leaves frozen parameters alone. It needs all trials: where processes
+ * share them, each begins with data without ranks and destroys those. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed,
                                               vdi_error *err);
 
@@ -291,6 +292,12 @@ VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed
     vdi_status status = vdi__lds_fits(lds, data, where, err);
     if (status == VDI_OK) status = vdi__lds_start_scratch(data, true, err);
     if (status < 0) return status;
+    if (data->ranks.count > 1) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "these data are a share of %d processes: begin with data without "
+                             "ranks, then make those with them",
+                             (int)data->ranks.count);
+    }
     vdi_lds next = vdi__lds_next(lds);
     status = vdi__lds_start_state(data, seed, &score, err);
     if (status == VDI_OK) status = vdi__lds_start_readout(&next, data, score, err);
