@@ -2339,6 +2339,11 @@ VDI_API void vdi_ranks_share(const vdi_ranks *r, int64_t n, int64_t *from, int64
 /** The sum over all processes in place; nothing happens in one that is alone. */
 VDI_API VDI_NODISCARD vdi_status vdi_ranks_sum(const vdi_ranks *r, double *values, int64_t n,
                                                vdi_error *err);
+/** Has any process failed? `status` is this one's; where it is VDI_OK and another's is not, the
+ * answer is VDI_ERR_NUMERIC. Every process asks at the same places, so that none waits for a sum
+ * that will not come. */
+VDI_API VDI_NODISCARD vdi_status vdi_ranks_agree(const vdi_ranks *r, vdi_status status,
+                                                 vdi_error *err);
 
 #endif /* VDI_CORE_RANKS_H */
 
@@ -4746,9 +4751,11 @@ enum {
  * drawing and forecasting in sample.h.
  * Everything is float64: this model is the exact one that the others are held against. Trials may
  * be ragged (`lengths`), and any single value may be missing. T = 1 works.
- * Memory: create and data_create allocate; nothing else does. Errors: statuses; parameters stay as
- * they were. Threads: one object per thread, or data_desc.pool. Source of the formulas:
- * docs/guide/lds.md.
+ * Memory: create and data_create allocate; nothing else does, except that trials in windows
+ * (data_desc.window) get memory for all bins at once when something first needs it: samples, filter
+ * moments, a model with semidefinite covariances, and for the time of vdi_lds_init.
+ * Errors: statuses; parameters stay as they were. Threads: one object per thread, or data_desc.pool.
+ * Source of the formulas: docs/guide/lds.md.
  * What it does not do: time-varying parameters, inputs that are missing.
  */
 #ifndef VDI_MODEL_LDS_LDS_H
@@ -4799,7 +4806,12 @@ typedef struct vdi_lds_data_desc {
     vdi_tensor y;            /**< (trials,T,n) or (T,n), any dtype, NaN = missing */
     vdi_tensor u;            /**< (trials,T,inputs) or (T,inputs); zero where the model has none */
     const int64_t *lengths;  /**< (trials), bins of each trial that count; NULL: T */
+    int64_t window;          /**< bins whose covariances are held at once; 0: all, unless they would
+                                take more than 64 MiB, then some thousand */
     vdi_pool *pool;          /**< NULL: the caller's thread */
+    vdi_ranks ranks;         /**< processes that share the trials of EM; zero: alone. Each is given
+                                  all of them, and takes in its share: results by trial are of
+                                  those */
     vdi_allocator allocator; /**< zero: malloc and free */
 } vdi_lds_data_desc;
 
@@ -4968,6 +4980,43 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_step(vdi_lds_filter *f, const double *y
 #endif /* VDI_MODEL_LDS_EXACT_H */
 
 
+/* ======== model/lds/observe.h ======== */
+/* model/lds/observe.h - what the observations say of a linear dynamical system's latents, and log
+ * p(y) from the posterior mean
+ *
+ * Nothing public. Rows of y are worked on in chunks that stay in the cache, so that nothing of the
+ * size of the data is held beside them:
+ *     h_t = C' R^{-1} (y_t - b - D u_t),   W_t = C' R^{-1} C
+ * over the channels seen, and with z the posterior mean and |J| the determinant of the posterior's
+ * precision
+ *     log p(y) = log p(y, z) + T d / 2 log 2 pi - 1/2 log|J|,
+ * a sum of squares of residuals, each of the size of its noise. (Sums of y'R^{-1}y and of
+ * h'J^{-1}h, whose difference it is too, grow with the square of whatever level the data stand at.)
+ */
+#ifndef VDI_MODEL_LDS_OBSERVE_H
+#define VDI_MODEL_LDS_OBSERVE_H
+#endif /* VDI_MODEL_LDS_OBSERVE_H */
+
+
+/* ======== model/lds/windows.h ======== */
+/* model/lds/windows.h - the posterior of long trials, one window of bins at a time
+ *
+ * Nothing public. Of a trial of 10^6 bins the covariances alone would be gigabytes. A window has
+ * the bins first .. first + W - 1 and, where the trial goes on, the first bin of the next. On the
+ * way forward each is factorised; what is left of the precision of its last bin (and of h) is all
+ * that the next needs, and is kept for every window. On the way back the last bin's precision is
+ * set such that its marginal is the one that the window behind gave it:
+ *     D_e + (S_e^{-1} - D^_e),   h_e + (S_e^{-1} m_e - h^_e)
+ * with D^_e, h^_e as eliminated up to e. Where nothing is missing a window soon has the same
+ * numbers as the one before it: then its factor and covariances are kept, and only means are
+ * computed.
+ * Memory: of one window, and of what stands between windows; h is taken in where the means go.
+ */
+#ifndef VDI_MODEL_LDS_WINDOWS_H
+#define VDI_MODEL_LDS_WINDOWS_H
+#endif /* VDI_MODEL_LDS_WINDOWS_H */
+
+
 /* ======== model/lds/smooth.h ======== */
 /* model/lds/smooth.h - the exact posterior of a linear dynamical system's latents, and log p(y)
  *
@@ -4983,7 +5032,10 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_step(vdi_lds_filter *f, const double *y
  * would lose half their digits (exact.h): a known start, an autoregression, sums without noise.
  * Trials that share covariances (lanes.h) share one sequence; all lanes go through the same batched
  * kernels.
- * Memory: none is allocated. Source of the formulas: docs/guide/lds.md.
+ * Long trials are worked on in windows (lds.h, data_desc.window): smoothed means, covariances and
+ * log p(y) then take memory for the means and one window.
+ * Memory: none is allocated, but for filter moments of such trials, and where their model needs the
+ * third route. Source of the formulas: docs/guide/lds.md.
  */
 #ifndef VDI_MODEL_LDS_SMOOTH_H
 #define VDI_MODEL_LDS_SMOOTH_H
@@ -5003,6 +5055,19 @@ typedef struct vdi_lds_moments {
 /** Posterior moments of the latents. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_smooth(const vdi_lds *lds, vdi_lds_data *data,
                                                 const vdi_lds_moments *out, vdi_error *err);
+/** The posterior of bins that follow each other: means ms (bins,d), covariances Ps (bins,d,d), and
+ * Pc (bins,d,d) with Cov(z_{t+1}, z_t | y), which a trial's last bin does not have. */
+typedef struct vdi_lds_stretch {
+    int64_t trial, first, bins;
+    const double *ms, *Ps, *Pc;
+} vdi_lds_stretch;
+/** Takes a stretch; what it returns below 0 ends the smoothing. */
+typedef vdi_status (*vdi_lds_take_fn)(void *user, const vdi_lds_stretch *s, vdi_error *err);
+/** Posterior moments, stretch by stretch, of each trial from its end to its beginning: for trials
+ * whose covariances together would not fit into memory. ll (trials): log p(y), or NULL. */
+VDI_API VDI_NODISCARD vdi_status vdi_lds_smooth_each(const vdi_lds *lds, vdi_lds_data *data,
+                                                     vdi_lds_take_fn take, void *user, double *ll,
+                                                     vdi_error *err);
 /** log p(y) of each trial into ll (trials) (may be NULL), and its sum. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_lds_data *data,
                                                         double *ll, double *sum, vdi_error *err);
@@ -5059,6 +5124,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_innovations(const vdi_lds *lds, vdi_lds
  *   first step.)
  * - Missing values are latent variables: with a full R the missing part of a bin is filled in by
  *   its conditional mean given the observed part and z, and its conditional covariance is added.
+ * - Several processes share a step where data_desc.ranks says so: each has its trials, the sums of
+ *   the M-step are those of all, and every process holds the same parameters after it.
  * - A step is a transaction: if anything in it fails, the parameters are as they were.
  * Memory: none is allocated.
  * Source: Shumway and Stoffer 1982; Ghahramani and Hinton 1996; docs/guide/lds.md for the rest.
@@ -5086,7 +5153,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *dat
  * leaves, are an estimate of z_t. A, B and C, D, b are then regressions on it. Principal components
  * of y alone would take a large input, or a channel of much noise, for a latent, and EM rarely gets
  * out of that.
- * Memory: none is allocated.
+ * Memory: none is allocated, but for trials that go by windows (lds.h): as much as the data, given
+ * back before the end.
  * Source: the state of N4SID (Van Overschee and De Moor 1994) with a horizon of one bin.
  */
 #ifndef VDI_MODEL_LDS_START_H
@@ -5094,7 +5162,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *dat
 
 /** A start for EM from the data (see above; principal components by subspace iteration from `seed`,
  * missing values count as the channel's mean, with more than 24 channels the first d principal
- * components stand for y). Leaves frozen parameters alone. */
+ * components stand for y). Leaves frozen parameters alone. It needs all trials: where processes
+ * share them, each begins with data without ranks and destroys those. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed,
                                               vdi_error *err);
 
@@ -7361,6 +7430,8 @@ typedef struct vdi_deepspike_desc {
     vdi_dtype dtype;                          /**< VDI_F32 to train, VDI_F64 to check */
     vdi_deepspike_train train;                /**< how it learns */
     vdi_pool *pool;                           /**< splits a step; NULL: the caller's thread */
+    vdi_ranks ranks;                          /**< processes that share the snippets of each step;
+                                                   zero: alone. All have all data */
     vdi_allocator allocator;                  /**< zero: malloc and free */
     vdi_logger logger;                        /**< zero: silent */
 } vdi_deepspike_desc;
@@ -12821,6 +12892,16 @@ VDI__DEF vdi_status vdi_ranks_sum(const vdi_ranks *r, double *values, int64_t n,
     if (r->count <= 1 || r->sum(values, n, r->user)) return VDI_OK;
     return vdi_error_set(err, VDI_ERR_IO, "vdi_ranks_sum", "the sum over %d processes failed",
                          (int)r->count);
+}
+
+VDI__DEF vdi_status vdi_ranks_agree(const vdi_ranks *r, vdi_status status, vdi_error *err) {
+    double failed = status < 0;
+    vdi_error unsaid;
+    if (r->count <= 1) return status;
+    const vdi_status summed = vdi_ranks_sum(r, &failed, 1, status < 0 ? &unsaid : err);
+    if (status < 0 || summed < 0 || !(failed > 0)) return status < 0 ? status : summed;
+    return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_ranks_agree", "%d of %d processes failed",
+                         (int)failed, (int)r->count);
 }
 #endif
 
@@ -22852,10 +22933,12 @@ typedef struct vdi__chain_moments {
     const int64_t *lengths;          /* (trials) */
     const int64_t *lane_of, *row_of; /* (trials), or NULL */
     const int64_t *lane_lengths;     /* (lanes) */
-    const double *lane_weight;       /* (lanes): trials in it; NULL: 1 */
-    const double *m, *S, *O;         /* (slots,T,d), (lanes,T,d,d), (lanes,T-1,d,d) */
+    const double *lane_weight;       /* (lanes): trials in it; NULL: 1. Their covariances come by
+                                        vdi__chain_add_covariances */
+    const double *m;                 /* (slots,T,d) */
     const double *centre;            /* (d): m is about this; NULL: about 0 */
     const double *u;                 /* (trials,T,inputs) */
+    vdi_ranks ranks;                 /* processes that have a share of the trials each */
 } vdi__chain_moments;
 
 VDI__FN const double *vdi__chain_mean(const vdi__chain_moments *q, int64_t d, int64_t trial) {
@@ -22865,11 +22948,15 @@ VDI__FN const double *vdi__chain_mean(const vdi__chain_moments *q, int64_t d, in
 
 /* What the M-step of a chain needs: z_t regressed on (z_{t-1}, u_t), and the first bins. */
 typedef struct vdi__chain_sums {
-    vdi__regression g;   /* over t > 1 */
+    vdi__regression g; /* over t > 1 */
+    /* (d,d): sums over trials of the covariances of z_1, of those between, and of the last z; of
+     * Cov(z_{t+1}, z_t); and, in trials of one bin, of the only z. They are apart since one may be
+     * 1e16 times the others. */
+    double *begin, *middle, *end, *lagged, *alone;
     double *first;       /* (d,d) sum over trials of Cov(z_1) */
     double trials;       /* with at least one bin */
     double *theta, *old; /* (d, d + inputs): A, B sought and as they were */
-    double *S, *O;       /* (d,d): sums over the bins of a lane */
+    double *S;           /* (d,d) scratch */
     double *eigen;       /* 3 d d + d */
     double *search;      /* see vdi__chain_stabilise */
     double *start, *e;   /* (d): mean of z_1 about the centre, a deviation from it */
@@ -22885,7 +22972,11 @@ VDI__FN void vdi__chain_sums_take(vdi__chain_sums *s, int64_t d, int64_t inputs,
     s->theta = vdi__take_reals(arena, n * K, ok);
     s->old = vdi__take_reals(arena, n * K, ok);
     s->S = vdi__take_reals(arena, n * n, ok);
-    s->O = vdi__take_reals(arena, n * n, ok);
+    s->begin = vdi__take_reals(arena, 5 * n * n, ok);
+    s->middle = s->begin + n * n;
+    s->end = s->middle + n * n;
+    s->lagged = s->end + n * n;
+    s->alone = s->lagged + n * n;
     s->eigen = vdi__take_reals(arena, 3 * n * n + n, ok);
     s->search = vdi__take_reals(arena, 2 * n * K + 4 * n * n, ok);
     s->start = vdi__take_reals(arena, n, ok);
@@ -22893,25 +22984,48 @@ VDI__FN void vdi__chain_sums_take(vdi__chain_sums *s, int64_t d, int64_t inputs,
     s->variance = vdi__take_reals(arena, n, ok);
 }
 
-/* The covariances of a lane, counted for all its trials. */
-VDI__FN void vdi__chain_sum_lane(const vdi__chain_moments *q, int64_t lane, vdi__chain_sums *s) {
-    const int64_t d = s->g.rows, K = s->g.K, dd = d * d, length = q->lane_lengths[lane];
-    const double *S = q->S + lane * q->T * dd, *O = q->O + lane * (q->T - 1) * dd;
-    const double w = q->lane_weight ? q->lane_weight[lane] : 1;
-    if (length == 0) return;
-    s->trials += w;
-    s->g.count += w * (double)(length - 1);
-    vdi_axpby(VDI_F64, (size_t)dd, w, S, 1, s->first);
-    if (length == 1) return;
-    vdi_sum_rows(VDI_F64, (size_t)(length - 1), (size_t)dd, S, (size_t)dd, false, s->S);
-    vdi_sum_rows(VDI_F64, (size_t)(length - 1), (size_t)dd, O, (size_t)dd, false, s->O);
-    for (int64_t i = 0; i < d; i++) {
-        for (int64_t j = 0; j < d; j++) {
-            const int64_t at = i * d + j;
-            s->g.xx[i * K + j] += w * s->S[at];
-            s->g.yy[at] += w * (s->S[at] - S[at] + S[(length - 1) * dd + at]);
-            s->g.yx[i * K + j] += w * s->O[at];
-        }
+VDI__FN void vdi__chain_clear_covariances(vdi__chain_sums *s) {
+    memset(s->begin, 0, (size_t)(5 * s->g.rows * s->g.rows) * sizeof(double));
+}
+
+/* sum (d,d) += w times the sum of `count` blocks. */
+VDI__FN void vdi__chain_add_blocks(vdi__chain_sums *s, double w, int64_t count, const double *block,
+                                   double *sum) {
+    const size_t dd = (size_t)(s->g.rows * s->g.rows);
+    if (count < 1) return;
+    vdi_sum_rows(VDI_F64, (size_t)count, dd, block, dd, false, s->S);
+    vdi_axpby(VDI_F64, dd, w, s->S, 1, sum);
+}
+
+/* Bins t .. t + bins - 1 of w trials of one length, that share the covariances S (bins,d,d) and
+ * O (bins,d,d), O_t = Cov(z_{t+1}, z_t), which the last bin does not have. */
+VDI__FN void vdi__chain_add_covariances(vdi__chain_sums *s, double w, int64_t length, int64_t t,
+                                        int64_t bins, const double *S, const double *O) {
+    const int64_t dd = s->g.rows * s->g.rows, last = t + bins == length, begins = t == 0;
+    if (length == 1) {
+        vdi__chain_add_blocks(s, w, bins, S, s->alone);
+        return;
+    }
+    vdi__chain_add_blocks(s, w, begins, S, s->begin);
+    vdi__chain_add_blocks(s, w, bins - begins - last, S + begins * dd, s->middle);
+    vdi__chain_add_blocks(s, w, last, S + (bins - 1) * dd, s->end);
+    vdi__chain_add_blocks(s, w, bins - last, O, s->lagged);
+}
+
+/* The covariances, and how many pairs of bins there are. */
+VDI__FN void vdi__chain_sum_covariances(const vdi__chain_moments *q, vdi__chain_sums *s) {
+    const int64_t d = s->g.rows, K = s->g.K;
+    for (int64_t i = 0; i < q->lanes; i++) {
+        const double w = q->lane_weight ? q->lane_weight[i] : 1;
+        if (q->lane_lengths[i] == 0) continue;
+        s->trials += w;
+        s->g.count += w * (double)(q->lane_lengths[i] - 1);
+    }
+    for (int64_t i = 0; i < d * d; i++) {
+        s->first[i] = s->begin[i] + s->alone[i];
+        s->g.xx[i / d * K + i % d] += s->middle[i] + s->begin[i];
+        s->g.yx[i / d * K + i % d] += s->lagged[i];
+        s->g.yy[i] += s->middle[i] + s->end[i];
     }
 }
 
@@ -22942,8 +23056,9 @@ VDI__FN void vdi__chain_sum_trial(const vdi__chain_moments *q, int64_t trial, vd
 
 /* The variance of each latent over all bins: of its means about theirs, and of itself about
  * them. */
-VDI__FN void vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *s) {
-    const int64_t d = s->g.rows, dd = d * d;
+VDI__FN vdi_status vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *s,
+                                        vdi_error *err) {
+    const int64_t d = s->g.rows;
     double *mean = s->e, *square = s->variance, count = 0;
     memset(mean, 0, (size_t)d * sizeof *mean);
     memset(square, 0, (size_t)d * sizeof *square);
@@ -22951,6 +23066,9 @@ VDI__FN void vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *
         vdi__add_rows(q->lengths[i], d, vdi__chain_mean(q, d, i), mean);
         count += (double)q->lengths[i];
     }
+    vdi_status status = vdi_ranks_sum(&q->ranks, mean, d, err);
+    if (status == VDI_OK) status = vdi_ranks_sum(&q->ranks, &count, 1, err);
+    if (status < 0) return status;
     for (int64_t i = 0; i < q->trials; i++) {
         const double *z = vdi__chain_mean(q, d, i);
         for (int64_t k = 0; k < d; k++) {
@@ -22961,15 +23079,14 @@ VDI__FN void vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *
             square[k] += sum;
         }
     }
-    for (int64_t g = 0; g < q->lanes; g++) {
-        const double *S = q->S + g * q->T * dd, w = q->lane_weight ? q->lane_weight[g] : 1;
-        for (int64_t t = 0; t < q->lane_lengths[g]; t++) {
-            for (int64_t k = 0; k < d; k++)
-                square[k] += w * S[t * dd + k * d + k];
-        }
+    for (int64_t k = 0; k < d; k++) {
+        const int64_t at = k * (d + 1);
+        square[k] += s->middle[at] + s->begin[at] + s->end[at] + s->alone[at];
     }
+    status = vdi_ranks_sum(&q->ranks, square, d, err);
     for (int64_t k = 0; k < d; k++)
         square[k] /= count;
+    return status;
 }
 
 /* Sums about the centre become sums about the means. */
@@ -22992,26 +23109,41 @@ VDI__FN void vdi__chain_centre(const double *centre, vdi__chain_sums *s) {
     }
 }
 
-VDI__FN void vdi__chain_sum(const vdi__chain_moments *q, vdi__chain_sums *s) {
+/* What the processes have summed over their trials becomes that of all. */
+VDI__FN vdi_status vdi__chain_sum_ranks(const vdi_ranks *ranks, vdi__chain_sums *s,
+                                        vdi_error *err) {
     const int64_t d = s->g.rows, K = s->g.K;
-    vdi__chain_variances(q, s);
+    double *sum[] = {s->g.yy,     s->g.yx,  s->g.xx,     s->g.mean_x,
+                     s->g.mean_y, s->first, &s->g.count, &s->trials};
+    const int64_t size[] = {d * d, d * K, K * K, K, d, d * d, 1, 1};
+    vdi_status status = VDI_OK;
+    for (size_t i = 0; status == VDI_OK && i < VDI__COUNT(sum); i++)
+        status = vdi_ranks_sum(ranks, sum[i], size[i], err);
+    return status;
+}
+
+VDI__FN vdi_status vdi__chain_sum(const vdi__chain_moments *q, vdi__chain_sums *s, vdi_error *err) {
+    const int64_t d = s->g.rows, K = s->g.K;
+    vdi_status status = vdi__chain_variances(q, s, err);
+    if (status < 0) return status;
     memset(s->g.yy, 0, (size_t)(d * d) * sizeof(double));
     memset(s->g.yx, 0, (size_t)(d * K) * sizeof(double));
     memset(s->g.xx, 0, (size_t)(K * K) * sizeof(double));
     memset(s->g.mean_x, 0, (size_t)K * sizeof(double));
     memset(s->g.mean_y, 0, (size_t)d * sizeof(double));
-    memset(s->first, 0, (size_t)(d * d) * sizeof(double));
     s->g.count = s->trials = 0;
-    for (int64_t g = 0; g < q->lanes; g++)
-        vdi__chain_sum_lane(q, g, s);
+    vdi__chain_sum_covariances(q, s);
     for (int64_t i = 0; i < q->trials; i++)
         vdi__chain_sum_trial(q, i, s);
+    status = vdi__chain_sum_ranks(&q->ranks, s, err);
+    if (status < 0) return status;
     for (int64_t i = 0; i < d; i++) {
         for (int64_t j = d; j < K; j++)
             s->g.xx[j * K + i] = s->g.xx[i * K + j];
     }
     s->g.centred = q->centre != NULL;
     if (s->g.centred && s->g.count > 0) vdi__chain_centre(q->centre, s);
+    return VDI_OK;
 }
 
 /* ---- stable dynamics ------------------------------------------------------------------------- */
@@ -23163,15 +23295,22 @@ VDI__FN vdi_status vdi__chain_update_first(const vdi__chain *now, const vdi__cha
         if (q->lengths[i] > 0)
             vdi_axpby(VDI_F64, D, 1 / s->trials, vdi__chain_mean(q, d, i), 1, start);
     }
+    const vdi_status begun = free_x0 ? vdi_ranks_sum(&q->ranks, start, d, err) : VDI_OK;
+    if (begun < 0) return begun;
     for (int64_t i = 0; free_x0 && i < d; i++)
         next->x0[i] = start[i] + (q->centre ? q->centre[i] : 0);
     if (now->freeze & VDI_LDS_Q0) return VDI_OK;
-    memcpy(next->Q0, s->first, D * D * sizeof(double));
+    if (q->ranks.rank == 0)
+        memcpy(next->Q0, s->first, D * D * sizeof(double));
+    else
+        memset(next->Q0, 0, D * D * sizeof(double)); /* it is in the sum of the first */
     for (int64_t i = 0; i < q->trials; i++) {
         if (q->lengths[i] == 0) continue;
         vdi_binary(VDI_F64, VDI_SUB, D, vdi__chain_mean(q, d, i), 1, start, 1, s->e);
         vdi_ger(VDI_F64, D, D, s->e, s->e, next->Q0, D);
     }
+    const vdi_status summed = vdi_ranks_sum(&q->ranks, next->Q0, d * d, err);
+    if (summed < 0) return summed;
     for (int64_t i = 0; i < d * d; i++)
         next->Q0[i] /= s->trials;
     vdi__symmetrise(d, next->Q0);
@@ -23183,8 +23322,8 @@ VDI__FN vdi_status vdi__chain_update_first(const vdi__chain *now, const vdi__cha
 VDI__FN vdi_status vdi__chain_update(const vdi__chain *now, const vdi__chain *next,
                                      const vdi__chain_moments *q, vdi__chain_sums *s,
                                      vdi_error *err) {
-    vdi__chain_sum(q, s);
-    const vdi_status status = vdi__chain_update_steps(now, next, s, err);
+    vdi_status status = vdi__chain_sum(q, s, err);
+    if (status == VDI_OK) status = vdi__chain_update_steps(now, next, s, err);
     return status < 0 ? status : vdi__chain_update_first(now, next, q, s, err);
 }
 #endif
@@ -23956,12 +24095,14 @@ typedef struct vdi__lds_sums {
     double *centre;       /* (d): that mean */
     double *yy, *yx, *xx; /* (n,n), or (n) for a diagonal R; (n,K), (K,K) */
     double *xx_channel;   /* (n,K*K) where each channel has its own, else NULL */
-    double *wide;         /* (lanes*T,K*K): diagonal R with missing values */
-    double *expected;     /* (n,K): C, b - y_mean + C centre, D as they are: E y = expected x */
-    vdi__ties *ties;      /* of (C, D), or NULL */
-    double *tied;         /* (n,K-1): C, D under them */
-    vdi__regression g;    /* of y on (z, u), K - 1 columns; of yy a diagonal R needs (n) */
-    double *theta;        /* (n,K-1): C, D as they are sought */
+    double *wide;         /* (CHUNK,K*K): diagonal R with missing values */
+    double *S_channel; /* (n,d*d): there, the covariances of the bins that a channel was seen in */
+    double *S_pattern; /* (patterns,d*d): full R, those of a pattern's bins */
+    double *expected;  /* (n,K): C, b - y_mean + C centre, D as they are: E y = expected x */
+    vdi__ties *ties;   /* of (C, D), or NULL */
+    double *tied;      /* (n,K-1): C, D under them */
+    vdi__regression g; /* of y on (z, u), K - 1 columns; of yy a diagonal R needs (n) */
+    double *theta;     /* (n,K-1): C, D as they are sought */
     double *row, *cross;  /* (max(K,n)) scratch */
     double *eigen;        /* 3 n n + n, full R */
     double *XX, *Yx, *Yy; /* of one pattern: (K,K), (n,K), (n,n) */
@@ -23970,13 +24111,16 @@ typedef struct vdi__lds_sums {
 
 /* Scratch of the observations' share of the E-step (smooth.h). */
 typedef struct vdi__lds_observed {
-    double *shift, *rinv, *logr; /* (n) */
-    double *CR;                  /* (n,d): R^{-1} C, or the whitened read-out of a pattern */
-    double *CC;                  /* (n,d*d) */
-    double *minus_CR;            /* (n,d): -C, or minus the whitened read-out of a pattern */
-    double *factor, *gathered;   /* (n,n): of a pattern's part of R */
-    int64_t *seen, *lost;        /* (n): the channels of a pattern, and the others */
-    double *Y, *X;               /* (CHUNK,n), (CHUNK,K): rows of a pattern */
+    double *shift;             /* (CHUNK,n): y_mean - b in each row */
+    double *rinv, *logr;       /* (n) */
+    double *squares;           /* (n) */
+    double *CR;                /* (n,d): R^{-1} C, or the whitened read-out of a pattern */
+    double *CC;                /* (n,d*d) */
+    double *minus_CR;          /* (n,d): -C, or minus the whitened read-out of a pattern */
+    double *factor, *gathered; /* (n,n): of a pattern's part of R */
+    int64_t *seen, *lost;      /* (n): the channels of a pattern, and the others */
+    double *Y, *X;             /* (CHUNK,n), (CHUNK,K): rows of a pattern */
+    double *whole, *drift;     /* (CHUNK,n), (CHUNK,d): rows of all channels; of B u */
 } vdi__lds_observed;
 
 /* Scratch of the start (start.h): M columns stand for y, `lag` bins for the past, K = (M + inputs)
@@ -23999,9 +24143,25 @@ typedef struct vdi__lds_exact_work {
     double *path;      /* a draw: of the chain, and a root of R with its scratch */
 } vdi__lds_exact_work;
 
+/* What a posterior in windows holds (windows.h). */
+typedef struct vdi__lds_window {
+    int64_t bins, count;   /* of a window, that it has alone; 0: trials are worked on whole */
+    int64_t *lengths;      /* (lanes) */
+    double *D, *E, *S, *O; /* (lanes,bins+1,d,d), (lanes,bins,d,d) */
+    double *h;             /* (rows,lanes,bins+1,d) */
+    double *carry_D;       /* (count,lanes,d,d): of each window's first bin, eliminated up to it */
+    double *carry_h, *own_h; /* (count,rows,lanes,d): likewise, and as it was */
+    double *behind, *before; /* (lanes,d,d): S^{-1} of the bin behind; that of the window before */
+    double *root;            /* (d,d) */
+    double *logdet;          /* (lanes) */
+    void *block;             /* of bt */
+    size_t block_size;
+} vdi__lds_window;
+
 struct vdi_lds_data {
     vdi_arena arena; /* all of it, this object too */
     vdi_pool *pool;
+    vdi_ranks ranks; /* y_mean, variance, `missing` and the observed_ counts are those of all */
     int64_t trials, T, n, d, inputs;
     int64_t *lengths; /* (trials) */
     double *y;        /* (trials,T,n): centred on y_mean; 0 where missing */
@@ -24013,6 +24173,8 @@ struct vdi_lds_data {
     double *channel_count; /* (trials,n): observed bins */
     int64_t observed_bins, observed_values;
     bool missing, diagonal_r;
+    bool whole; /* memory for the covariances of all bins is there */
+    vdi__lds_window window;
     const vdi_lds_ties *ties; /* the model's */
     vdi__lanes lane;
     vdi__patterns pattern; /* full R */
@@ -24021,17 +24183,18 @@ struct vdi_lds_data {
     double *D, *E;         /* (lanes,T,d,d), (lanes,T-1,d,d) */
     double *W, *W_pattern; /* (lanes,T,d,d) or one (d,d) where `shared_w`; (patterns,d,d) */
     bool shared_w;
-    double *h, *m, *c;   /* (rows,lanes,T,d); c only with inputs or for the filter */
+    double *h, *m, *c;   /* (rows,lanes,T,d); c only for the filter and the exact route */
     double *S, *O;       /* (lanes,T,d,d), (lanes,T-1,d,d) */
     double *ll, *logdet; /* (trials), (lanes) */
-    double *yt, *yd;     /* (trials,T,n): y - b - D u, masked; (trials,T,d) */
-    double *white;       /* full R: whitened yt, pattern by pattern (pattern.bins) */
+    double *yt, *yd;     /* (trials,T,n): y - b - D u, masked, of the exact route; (trials,T,d).
+                            Both are the start's scratch */
     double *prior;       /* VDI__CHAIN_PRIOR_WORK(d) */
     vdi__lds_observed observed;
     vdi__lds_sums sums;
     vdi__chain_sums chain;
     vdi__lds_start start;
     vdi__lds_exact_work exact;
+    double *last;                /* (lanes,d,d): covariances of the last bins */
     double *ahead_m, *ahead_P;   /* (d), (d,d): a forecast's */
     double *ahead_CP, *ahead_AP; /* (n,d), d d + d */
     /* One of the two routes runs at a time, and each begins from D or W: both have the same memory
@@ -24091,6 +24254,16 @@ VDI__FN vdi_status vdi__lds_data_check(const vdi_lds_desc *model, const vdi_lds_
     if (status == VDI_OK)
         status = vdi__series_check_columns(s, desc->u, model->inputs, "u", where, err);
     if (status == VDI_OK) status = vdi__series_check_lengths(s, desc->lengths, 0, where, err);
+    if (status == VDI_OK && desc->window < 0) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "window is %lld, expected 0 or more",
+                             (long long)desc->window);
+    }
+    if (status == VDI_OK) status = vdi_ranks_check(&desc->ranks, err);
+    if (status == VDI_OK && desc->ranks.count > s->trials) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "ranks.count is %d: expected at most one for each of %lld trials",
+                             (int)desc->ranks.count, (long long)s->trials);
+    }
     return status;
 }
 
@@ -24259,39 +24432,94 @@ VDI__FN void vdi__lds_take_routes(vdi_lds_data *a, bool *ok) {
     a->kPf = (double *)(void *)(route + work + 2 * means + covs);
 }
 
-VDI__FN void vdi__lds_take_posterior(vdi_lds_data *a, bool *ok) {
-    const size_t B = (size_t)a->trials, rows = vdi_mul_size(B, (size_t)a->T);
-    const size_t d = (size_t)a->d, lanes = (size_t)a->lane.count;
+/* What all bins at once take. */
+VDI__FN void vdi__lds_take_whole(vdi_lds_data *a, bool *ok) {
+    const size_t rows = vdi_mul_size((size_t)a->trials, (size_t)a->T);
     const size_t means = vdi__lds_means(a), covs = vdi__lds_covariances(a);
-    a->shared_w = !a->missing;
+    vdi__lds_take_routes(a, ok);
     a->D = vdi__take_reals(&a->arena, covs, ok);
     a->E = vdi__take_reals(&a->arena, covs, ok);
     a->S = vdi__take_reals(&a->arena, covs, ok);
     a->O = vdi__take_reals(&a->arena, covs, ok);
-    a->W = vdi__take_reals(&a->arena, a->shared_w ? d * d : covs, ok);
-    if (!a->diagonal_r) a->white = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->n), ok);
+    if (!a->shared_w) a->W = vdi__take_reals(&a->arena, covs, ok);
+    a->h = vdi__take_reals(&a->arena, means, ok);
+    a->c = vdi__take_reals(&a->arena, means, ok);
+    a->yt = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->n), ok);
+    a->yd = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->d), ok);
+    a->whole = *ok;
+}
+
+/* What a window takes. */
+VDI__FN void vdi__lds_take_window(vdi_lds_data *a, bool *ok) {
+    vdi__lds_window *w = &a->window;
+    const size_t lanes = (size_t)a->lane.count, dd = (size_t)(a->d * a->d);
+    const size_t slots = vdi_mul_size((size_t)a->lane.rows, lanes) * (size_t)a->d;
+    const size_t bins = (size_t)w->bins, lane_blocks = vdi_mul_size(lanes, dd);
+    vdi_blocktri_desc systems = vdi__lds_systems(a);
+    w->lengths = vdi__take_ints(&a->arena, lanes, ok);
+    systems.T = w->bins + 1;
+    systems.lengths = w->lengths;
+    w->block_size = *ok ? vdi_blocktri_memsize(&systems) : SIZE_MAX;
+    w->block = vdi_arena_alloc(&a->arena, w->block_size);
+    if (!w->block) *ok = false;
+    w->D = vdi__take_reals(&a->arena, vdi_mul_size(lane_blocks, bins + 1), ok);
+    w->E = vdi__take_reals(&a->arena, vdi_mul_size(lane_blocks, bins), ok);
+    w->S = vdi__take_reals(&a->arena, vdi_mul_size(lane_blocks, bins + 1), ok);
+    w->O = vdi__take_reals(&a->arena, vdi_mul_size(lane_blocks, bins), ok);
+    w->h = vdi__take_reals(&a->arena, vdi_mul_size(slots, bins + 1), ok);
+    w->carry_D = vdi__take_reals(&a->arena, vdi_mul_size((size_t)w->count, lane_blocks), ok);
+    w->carry_h = vdi__take_reals(&a->arena, vdi_mul_size((size_t)w->count, slots), ok);
+    w->own_h = vdi__take_reals(&a->arena, vdi_mul_size((size_t)w->count, slots), ok);
+    w->behind = vdi__take_reals(&a->arena, lane_blocks, ok);
+    w->before = vdi__take_reals(&a->arena, lane_blocks, ok);
+    w->root = vdi__take_reals(&a->arena, dd, ok);
+    w->logdet = vdi__take_reals(&a->arena, lanes, ok);
+}
+
+/* Bins of a window: those asked for, or all, unless their covariances would take too much. A
+ * window's arrays are to stay in the cache. */
+VDI__FN int64_t vdi__lds_window_of(const vdi_lds_data *a, int64_t asked) {
+    const int64_t blocks = a->lane.count * a->d * a->d; /* numbers a bin */
+    if (asked > 0) return asked < a->T ? asked : 0;
+    if (vdi__lds_covariances(a) <= (size_t)64 << 17) return 0;
+    return VDI__MIN(VDI__MAX((int64_t)65536 / blocks, 16), a->T - 1);
+}
+
+VDI__FN void vdi__lds_take_posterior(vdi_lds_data *a, int64_t window, bool *ok) {
+    const size_t d = (size_t)a->d, lanes = (size_t)a->lane.count;
+    a->shared_w = !a->missing;
+    if (a->shared_w) a->W = vdi__take_reals(&a->arena, d * d, ok);
     if (!a->diagonal_r) {
         a->W_pattern =
             vdi__take_reals(&a->arena, vdi_mul_size((size_t)a->pattern.count, d * d), ok);
     }
-    a->h = vdi__take_reals(&a->arena, means, ok);
-    a->m = vdi__take_reals(&a->arena, means, ok);
-    a->c = vdi__take_reals(&a->arena, means, ok);
-    a->ll = vdi__take_reals(&a->arena, B, ok);
+    a->m = vdi__take_reals(&a->arena, vdi__lds_means(a), ok);
+    a->ll = vdi__take_reals(&a->arena, (size_t)a->trials, ok);
     a->logdet = vdi__take_reals(&a->arena, lanes, ok);
-    a->yt = vdi__take_reals(&a->arena, vdi_mul_size(rows, (size_t)a->n), ok);
-    a->yd = vdi__take_reals(&a->arena, vdi_mul_size(rows, d), ok);
+    a->last = vdi__take_reals(&a->arena, vdi_mul_size(lanes, d * d), ok);
     a->prior = vdi__take_reals(&a->arena, VDI__CHAIN_PRIOR_WORK(d), ok);
     a->ahead_m = vdi__take_reals(&a->arena, d, ok);
     a->ahead_P = vdi__take_reals(&a->arena, d * d, ok);
     a->ahead_AP = vdi__take_reals(&a->arena, d * d + d, ok);
     a->ahead_CP = vdi__take_reals(&a->arena, (size_t)a->n * d, ok);
+    a->window.bins = vdi__lds_window_of(a, window);
+    if (a->window.bins == 0) {
+        vdi__lds_take_whole(a, ok);
+        return;
+    }
+    a->window.count = (a->T - 1) / a->window.bins + 1;
+    vdi__lds_take_window(a, ok);
 }
 
 VDI__FN void vdi__lds_take_observed(vdi_lds_data *a, bool *ok) {
     const size_t n = (size_t)a->n, d = (size_t)a->d, K = (size_t)(a->d + 1 + a->inputs);
     vdi__lds_observed *o = &a->observed;
-    o->shift = vdi__take_reals(&a->arena, n, ok);
+    o->shift = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * n, ok);
+    o->Y = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * n, ok);
+    o->X = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * K, ok);
+    o->whole = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * n, ok);
+    o->drift = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * d, ok);
+    o->squares = vdi__take_reals(&a->arena, n, ok);
     o->rinv = vdi__take_reals(&a->arena, n, ok);
     o->logr = vdi__take_reals(&a->arena, n, ok);
     o->CR = vdi__take_reals(&a->arena, n * d, ok);
@@ -24304,13 +24532,11 @@ VDI__FN void vdi__lds_take_observed(vdi_lds_data *a, bool *ok) {
     o->gathered = vdi__take_reals(&a->arena, n * n, ok);
     o->seen = vdi__take_ints(&a->arena, n, ok);
     o->lost = vdi__take_ints(&a->arena, n, ok);
-    o->Y = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * n, ok);
-    o->X = vdi__take_reals(&a->arena, VDI__LDS_CHUNK * K, ok);
 }
 
 VDI__FN void vdi__lds_take_sums(vdi_lds_data *a, bool *ok) {
     const size_t n = (size_t)a->n, K = (size_t)(a->d + 1 + a->inputs);
-    const size_t bins = vdi_mul_size((size_t)a->lane.count, (size_t)a->T);
+    const size_t dd = (size_t)(a->d * a->d);
     vdi__lds_sums *s = &a->sums;
     vdi__chain_sums_take(&a->chain, a->d, a->inputs, &a->arena, ok);
     vdi__regression_take(&s->g, a->n, (int64_t)K - 1, a->diagonal_r, &a->arena, ok);
@@ -24327,8 +24553,12 @@ VDI__FN void vdi__lds_take_sums(vdi_lds_data *a, bool *ok) {
     if (a->diagonal_r) {
         if (!a->missing) return;
         s->xx_channel = vdi__take_reals(&a->arena, vdi_mul_size(n, K * K), ok);
-        s->wide = vdi__take_reals(&a->arena, vdi_mul_size(bins, K * K), ok);
+        s->S_channel = vdi__take_reals(&a->arena, vdi_mul_size(n, dd), ok);
+        s->wide = vdi__take_reals(&a->arena, vdi_mul_size(VDI__LDS_CHUNK, K * K), ok);
         return;
+    }
+    if (a->missing) {
+        s->S_pattern = vdi__take_reals(&a->arena, vdi_mul_size((size_t)a->pattern.count, dd), ok);
     }
     s->eigen = vdi__take_reals(&a->arena, 3 * n * n + n, ok);
     s->XX = vdi__take_reals(&a->arena, K * K, ok);
@@ -24382,8 +24612,21 @@ VDI__FN void vdi__lds_take_start(vdi_lds_data *a, bool *ok) {
     s->mean = vdi__take_reals(&a->arena, VDI__MAX(N, M), ok);
 }
 
+/* From here on there are only the trials of this process. */
+VDI__FN void vdi__lds_share(vdi_lds_data *a, vdi__series *s, const uint8_t **seen) {
+    int64_t from, to;
+    vdi_ranks_share(&a->ranks, a->trials, &from, &to);
+    a->lengths += from;
+    a->y += from * a->T * a->n;
+    a->u += from * a->T * a->inputs;
+    a->channel_count += from * a->n;
+    *seen += from * a->T * a->n;
+    a->trials = s->trials = to - from;
+}
+
 /* Lanes, patterns and scratch; *ok becomes false where there is no memory. */
-VDI__FN void vdi__lds_take(vdi_lds_data *a, const vdi__series *s, const uint8_t *seen, bool *ok) {
+VDI__FN void vdi__lds_take(vdi_lds_data *a, const vdi__series *s, const uint8_t *seen,
+                           int64_t window, bool *ok) {
     vdi__visibility v;
     v.s = *s;
     v.lengths = a->lengths;
@@ -24392,8 +24635,7 @@ VDI__FN void vdi__lds_take(vdi_lds_data *a, const vdi__series *s, const uint8_t 
     *ok = vdi__lanes_find(&a->lane, &v, a->d, &a->arena);
     if (*ok && !a->diagonal_r) *ok = vdi__patterns_find(&a->pattern, &a->lane, &v, &a->arena);
     if (!*ok) return;
-    vdi__lds_take_routes(a, ok);
-    vdi__lds_take_posterior(a, ok);
+    vdi__lds_take_posterior(a, window, ok);
     vdi__lds_take_observed(a, ok);
     vdi__lds_take_sums(a, ok);
     vdi__lds_take_start(a, ok);
@@ -24406,11 +24648,23 @@ VDI__FN vdi_status vdi__lds_no_memory(const vdi__series *s, int64_t d, vdi_error
                          (long long)s->trials, (long long)s->T, (long long)s->n, (long long)d);
 }
 
-VDI__FN vdi_status vdi__lds_fill(vdi_lds_data *a, const vdi__series *s,
-                                 const vdi_lds_data_desc *desc, vdi_error *err) {
+/* Memory for the covariances of all bins, where trials go by windows and something needs it. */
+VDI__FN vdi_status vdi__lds_whole(vdi_lds_data *a, vdi_error *err) {
+    bool ok = true;
+    if (!a->whole) vdi__lds_take_whole(a, &ok);
+    if (ok) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds",
+                         "no memory for the covariances of all of %lld trials of %lld bins, "
+                         "%lld latents, at once",
+                         (long long)a->trials, (long long)a->T, (long long)a->d);
+}
+
+VDI__FN vdi_status vdi__lds_fill(vdi_lds_data *a, vdi__series *s, const vdi_lds_data_desc *desc,
+                                 vdi_error *err) {
     const size_t values = vdi__series_values(s, s->n), n = (size_t)s->n;
-    uint8_t *seen = (uint8_t *)vdi_arena_calloc(&a->arena, values);
-    bool ok = seen != NULL;
+    uint8_t *all = (uint8_t *)vdi_arena_calloc(&a->arena, values);
+    const uint8_t *seen = all;
+    bool ok = all != NULL;
     a->lengths = vdi__series_lengths(s, desc->lengths, &a->arena);
     a->y = vdi__take_reals(&a->arena, values, &ok);
     a->y_mean = vdi__take_reals(&a->arena, n, &ok);
@@ -24418,12 +24672,13 @@ VDI__FN vdi_status vdi__lds_fill(vdi_lds_data *a, const vdi__series *s,
     a->channel_count = vdi__take_reals(&a->arena, vdi_mul_size((size_t)s->trials, n), &ok);
     a->u = vdi__take_reals(&a->arena, vdi__series_values(s, VDI__MAX(a->inputs, 1)), &ok);
     if (!ok || !a->lengths) return vdi__lds_no_memory(s, a->d, err);
-    const vdi_status status = vdi__lds_read(a, desc, seen, err);
+    const vdi_status status = vdi__lds_read(a, desc, all, err);
     if (status < 0) return status;
-    vdi__lds_take(a, s, seen, &ok);
+    vdi__lds_centre(a, seen);
+    vdi__lds_share(a, s, &seen);
+    vdi__lds_take(a, s, seen, desc->window, &ok);
     vdi__lds_take_ties(a, a->ties, &ok);
     if (!ok) return vdi__lds_no_memory(s, a->d, err);
-    vdi__lds_centre(a, seen);
     vdi__lds_sum_squares(a);
     return VDI_OK;
 }
@@ -24441,6 +24696,7 @@ VDI__DEF vdi_status vdi_lds_data_create(const vdi_lds *lds, const vdi_lds_data_d
     if (!a) return vdi__lds_no_memory(&s, k->d, err);
     a->arena = arena;
     a->pool = desc->pool;
+    a->ranks = desc->ranks;
     a->trials = s.trials;
     a->T = s.T;
     a->n = s.n;
@@ -24667,40 +24923,73 @@ VDI__FN vdi_status vdi__lds_exact(const vdi_lds *p, vdi_lds_data *a, bool covari
 }
 #endif
 
-/* ======== model/lds/smooth.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_SMOOTH_C)
-#define VDI_MODEL_LDS_SMOOTH_C
+/* ======== model/lds/observe.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_OBSERVE_C)
+#define VDI_MODEL_LDS_OBSERVE_C
 
-/* ---- what the observations say ----------------------------------------------------------------
- * Their information W_t (d,d), C' R^{-1} (y - b - D u) into yd, and into ll what no latent changes,
- * -1/2 (n_t log 2 pi + log|R_t|). */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
-/* yt = y - b - D u where observed, else 0 */
-VDI__FN void vdi__lds_residual(const vdi_lds *p, vdi_lds_data *a) {
-    const int64_t n = a->n, U = a->inputs;
+/* y_mean - b, as often as a chunk has rows. */
+VDI__FN void vdi__lds_shift(const vdi_lds *p, vdi_lds_data *a) {
+    const int64_t n = a->n;
     double *shift = a->observed.shift;
     for (int64_t j = 0; j < n; j++)
         shift[j] = a->y_mean[j] - p->b[j];
+    for (int64_t r = 1; r < VDI__LDS_CHUNK; r++)
+        memcpy(shift + r * n, shift, (size_t)n * sizeof *shift);
+}
+
+/* out (rows,n) = y - b - D u where observed, else 0; at most a chunk of rows. */
+VDI__FN void vdi__lds_residual_rows(const vdi_lds *p, const vdi_lds_data *a, int64_t trial,
+                                    int64_t t, int64_t rows, double *out) {
+    const int64_t n = a->n, U = a->inputs, at = trial * a->T + t;
+    const size_t count = (size_t)(rows * n);
+    vdi_binary(VDI_F64, VDI_ADD, count, a->y + at * n, 1, a->observed.shift, 1, out);
+    for (int64_t r = 0; U > 0 && r < rows; r++) {
+        const double *u = a->u + (at + r) * U;
+        for (int64_t j = 0; j < n; j++) {
+            for (int64_t q = 0; q < U; q++)
+                out[r * n + j] -= p->D[j * U + q] * u[q];
+        }
+    }
+    if (!a->lane.mask) return;
+    const double *mask = a->lane.mask + (a->lane.of[trial] * a->T + t) * n;
+    vdi_binary(VDI_F64, VDI_MUL, count, out, 1, mask, 1, out);
+}
+
+/* All of them into yt. */
+VDI__FN void vdi__lds_residual(const vdi_lds *p, vdi_lds_data *a) {
+    vdi__lds_shift(p, a);
     for (int64_t i = 0; i < a->trials; i++) {
-        for (int64_t t = 0; t < a->lengths[i]; t++) {
-            double *r = a->yt + (i * a->T + t) * n;
-            const double *u = a->u + (i * a->T + t) * U;
-            vdi_binary(VDI_F64, VDI_ADD, (size_t)n, a->y + (i * a->T + t) * n, 1, shift, 1, r);
-            for (int64_t j = 0; U > 0 && j < n; j++) {
-                for (int64_t q = 0; q < U; q++)
-                    r[j] -= p->D[j * U + q] * u[q];
-            }
-            if (!a->lane.mask) continue;
-            const double *mask = a->lane.mask + (a->lane.of[i] * a->T + t) * n;
-            vdi_binary(VDI_F64, VDI_MUL, (size_t)n, r, 1, mask, 1, r);
+        for (int64_t t = 0; t < a->lengths[i]; t += VDI__LDS_CHUNK) {
+            const int64_t rows = VDI__MIN(a->lengths[i] - t, VDI__LDS_CHUNK);
+            vdi__lds_residual_rows(p, a, i, t, rows, a->yt + (i * a->T + t) * a->n);
         }
     }
 }
 
-/* Diagonal R: W_t = sum over observed channels of C_j C_j' / R_jj. */
-VDI__FN void vdi__lds_observe_diagonal(const vdi_lds *p, vdi_lds_data *a) {
+/* out (rows,d) = B u of bins t .. of a trial. */
+VDI__FN void vdi__lds_drift_rows(const vdi_lds *p, const vdi_lds_data *a, int64_t trial, int64_t t,
+                                 int64_t rows, double *out) {
+    const size_t d = (size_t)a->d, U = (size_t)a->inputs;
+    vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)rows, d, U, a->u + (trial * a->T + t) * a->inputs, U,
+             p->B, U, out, d);
+}
+
+/* The state inputs c_t = B u_t (c_1 = x0) into c, by slots. */
+VDI__FN void vdi__lds_state_inputs(const vdi_lds *p, vdi_lds_data *a) {
+    for (int64_t i = 0; i < a->trials; i++) {
+        double *c = vdi__lds_slot(a, a->c, i);
+        if (a->inputs > 0) vdi__lds_drift_rows(p, a, i, 0, a->T, c);
+        if (a->lengths[i] > 0) memcpy(c, p->x0, (size_t)a->d * sizeof(double));
+    }
+}
+
+/* ---- R diagonal ------------------------------------------------------------------------------ */
+
+VDI__FN void vdi__lds_readout_diagonal(const vdi_lds *p, vdi_lds_data *a) {
     const int64_t n = a->n, d = a->d, dd = d * d;
-    const size_t N = (size_t)n, D = (size_t)d, rows = (size_t)(a->trials * a->T);
+    const size_t N = (size_t)n, D = (size_t)d;
     double *CR = a->observed.CR, *CC = a->observed.CC, *rinv = a->observed.rinv;
     for (int64_t j = 0; j < n; j++) {
         rinv[j] = 1 / p->R[j * n + j];
@@ -24712,18 +25001,48 @@ VDI__FN void vdi__lds_observe_diagonal(const vdi_lds *p, vdi_lds_data *a) {
     }
     if (a->shared_w) {
         vdi_gemm(VDI_F64, VDI_GEMM_TA, D, D, N, p->C, D, CR, D, a->W, D);
-    } else {
-        for (int64_t j = 0; j < n; j++) {
-            for (int64_t k = 0; k < dd; k++)
-                CC[j * dd + k] = p->C[j * d + k / d] * CR[j * d + k % d];
-        }
-        vdi_gemm(VDI_F64, 0, (size_t)(a->lane.count * a->T), (size_t)dd, N, a->lane.mask, N, CC,
-                 (size_t)dd, a->W, (size_t)dd);
+        return;
     }
-    vdi_gemm(VDI_F64, 0, rows, D, N, a->yt, N, CR, D, a->yd, D);
-    for (int64_t i = 0; i < a->trials; i++)
-        a->ll[i] -= 0.5 * vdi_dot(VDI_F64, N, a->channel_count + i * n, a->observed.logr);
+    for (int64_t j = 0; j < n; j++) {
+        for (int64_t k = 0; k < dd; k++)
+            CC[j * dd + k] = p->C[j * d + k / d] * CR[j * d + k % d];
+    }
 }
+
+VDI__FN void vdi__lds_observe_diagonal(const vdi_lds *p, vdi_lds_data *a, double *h) {
+    const size_t n = (size_t)a->n, d = (size_t)a->d;
+    double *Y = a->observed.Y;
+    vdi__lds_readout_diagonal(p, a);
+    for (int64_t i = 0; i < a->trials; i++) {
+        double *to = vdi__lds_slot(a, h, i);
+        for (int64_t t = 0; t < a->lengths[i]; t += VDI__LDS_CHUNK) {
+            const int64_t rows = VDI__MIN(a->lengths[i] - t, VDI__LDS_CHUNK);
+            vdi__lds_residual_rows(p, a, i, t, rows, Y);
+            vdi_gemm(VDI_F64, 0, (size_t)rows, d, n, Y, n, a->observed.CR, d, to + t * a->d, d);
+        }
+        a->ll[i] -= 0.5 * vdi_dot(VDI_F64, n, a->channel_count + i * a->n, a->observed.logr);
+    }
+}
+
+/* -1/2 |L^{-1} (y - C z - D u - b)|^2 of a trial whose means are z. */
+VDI__FN void vdi__lds_diagonal_squares(const vdi_lds *p, vdi_lds_data *a, int64_t trial) {
+    const size_t n = (size_t)a->n, d = (size_t)a->d;
+    const double *z = vdi__lds_slot(a, a->m, trial);
+    const double *mask = a->lane.mask ? a->lane.mask + a->lane.of[trial] * a->T * a->n : NULL;
+    double *r = a->observed.Y, *sum = a->observed.squares;
+    for (int64_t t = 0; t < a->lengths[trial]; t += VDI__LDS_CHUNK) {
+        const size_t rows = (size_t)VDI__MIN(a->lengths[trial] - t, VDI__LDS_CHUNK);
+        vdi__lds_residual_rows(p, a, trial, t, (int64_t)rows, r);
+        vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, rows, n, d, z + t * a->d, d,
+                 a->observed.minus_CR, d, r, n);
+        vdi_binary(VDI_F64, VDI_MUL, rows * n, r, 1, r, 1, r);
+        if (mask) vdi_binary(VDI_F64, VDI_MUL, rows * n, r, 1, mask + t * a->n, 1, r);
+        vdi_sum_rows(VDI_F64, rows, n, r, n, t > 0, sum);
+    }
+    if (a->lengths[trial] > 0) a->ll[trial] -= 0.5 * vdi_dot(VDI_F64, n, sum, a->observed.rinv);
+}
+
+/* ---- R full: pattern by pattern -------------------------------------------------------------- */
 
 /* The channels of a pattern into `seen`, the factor of their part of R into `factor`; *count:
  * how many. */
@@ -24786,119 +25105,66 @@ VDI__FN vdi_status vdi__lds_pattern_readout(const vdi_lds *p, vdi_lds_data *a, i
     return VDI_OK;
 }
 
-/* Places `at` to `end` of a pattern with m channels: the whitened Y = L^{-1} yt, and yd = Y CR. */
-VDI__FN void vdi__lds_observe_rows(vdi_lds_data *a, int64_t at, int64_t end, int64_t m, double *Y,
-                                   double logdet) {
-    const int64_t n = a->n, d = a->d;
-    const size_t M = (size_t)m, D = (size_t)d, rows = (size_t)(end - at);
-    double *X = a->observed.X;
+/* Y (end-at,m) = the whitened residuals of places `at` to `end` of a pattern with m channels. */
+VDI__FN void vdi__lds_whitened_rows(const vdi_lds *p, vdi_lds_data *a, int64_t at, int64_t end,
+                                    int64_t m, double *Y) {
+    const size_t M = (size_t)m;
     vdi__lds_run r;
     for (int64_t k = at; k < end; k += r.rows) {
+        double *to = m == a->n ? Y + (k - at) * m : a->observed.whole;
         r = vdi__lds_run_at(a, k, end);
-        vdi__lds_gather(a, r.rows, m, a->yt + (r.trial * a->T + r.t) * n, Y + (k - at) * m);
-        a->ll[r.trial] -= 0.5 * (double)r.rows * logdet;
+        vdi__lds_residual_rows(p, a, r.trial, r.t, r.rows, to);
+        if (m < a->n) vdi__lds_gather(a, r.rows, m, to, Y + (k - at) * m);
     }
-    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, M, rows, a->observed.factor, M, Y, M);
-    vdi_gemm(VDI_F64, 0, rows, D, M, Y, M, a->observed.CR, D, X, D);
+    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, M, (size_t)(end - at), a->observed.factor, M,
+             Y, M);
+}
+
+/* h of places `at` to `end`, and what no latent changes into ll. */
+VDI__FN void vdi__lds_observe_rows(const vdi_lds *p, vdi_lds_data *a, int64_t at, int64_t end,
+                                   int64_t m, double logdet, double *h) {
+    const int64_t d = a->d;
+    const size_t M = (size_t)m, D = (size_t)d;
+    double *X = a->observed.X, *Y = a->observed.Y;
+    vdi__lds_run r;
+    vdi__lds_whitened_rows(p, a, at, end, m, Y);
+    vdi_gemm(VDI_F64, 0, (size_t)(end - at), D, M, Y, M, a->observed.CR, D, X, D);
     for (int64_t k = at; k < end; k += r.rows) {
         r = vdi__lds_run_at(a, k, end);
-        memcpy(a->yd + (r.trial * a->T + r.t) * d, X + (k - at) * d,
+        a->ll[r.trial] -= 0.5 * (double)r.rows * logdet;
+        memcpy(vdi__lds_slot(a, h, r.trial) + r.t * d, X + (k - at) * d,
                (size_t)(r.rows * d) * sizeof(double));
     }
 }
 
-/* Full R: the rows of a pattern's bins are gathered, so that it is a few matrix products. */
-VDI__FN vdi_status vdi__lds_observe_pattern(const vdi_lds *p, vdi_lds_data *a, int64_t q,
-                                            vdi_error *err) {
-    const int64_t first = a->pattern.start[q], last = a->pattern.start[q + 1];
+VDI__FN vdi_status vdi__lds_observe_patterns(const vdi_lds *p, vdi_lds_data *a, double *h,
+                                             vdi_error *err) {
     const size_t d = (size_t)a->d;
     const double *CR = a->observed.CR;
-    double *Y = a->white + first * a->n;
-    int64_t m = 0;
-    const vdi_status status = vdi__lds_pattern_readout(p, a, q, &m, err);
-    if (status < 0) return status;
-    const size_t M = (size_t)m;
-    const double logdet =
-        vdi_cholesky_logdet(VDI_F64, M, a->observed.factor, M) + (double)m * VDI_LOG_2PI;
-    double *W = a->shared_w ? a->W : a->W_pattern + q * a->d * a->d;
-    vdi_gemm(VDI_F64, VDI_GEMM_TA, d, d, M, CR, d, CR, d, W, d);
-    for (int64_t at = first; at < last; at += VDI__LDS_CHUNK) {
-        vdi__lds_observe_rows(a, at, VDI__MIN(last, at + VDI__LDS_CHUNK), m, Y + (at - first) * m,
-                              logdet);
+    for (int64_t q = 0; q < a->pattern.count; q++) {
+        const int64_t last = a->pattern.start[q + 1];
+        int64_t m = 0;
+        const vdi_status status = vdi__lds_pattern_readout(p, a, q, &m, err);
+        if (status < 0) return status;
+        const size_t M = (size_t)m;
+        const double logdet =
+            vdi_cholesky_logdet(VDI_F64, M, a->observed.factor, M) + (double)m * VDI_LOG_2PI;
+        double *W = a->shared_w ? a->W : a->W_pattern + q * a->d * a->d;
+        vdi_gemm(VDI_F64, VDI_GEMM_TA, d, d, M, CR, d, CR, d, W, d);
+        for (int64_t at = a->pattern.start[q]; at < last; at += VDI__LDS_CHUNK)
+            vdi__lds_observe_rows(p, a, at, VDI__MIN(last, at + VDI__LDS_CHUNK), m, logdet, h);
     }
     return VDI_OK;
 }
 
-VDI__FN vdi_status vdi__lds_observe_patterns(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
-    const int64_t dd = a->d * a->d;
-    vdi_status status = VDI_OK;
-    for (int64_t q = 0; status == VDI_OK && q < a->pattern.count; q++)
-        status = vdi__lds_observe_pattern(p, a, q, err);
-    for (int64_t i = 0; !a->shared_w && i < a->lane.count * a->T; i++) {
-        const int64_t q = a->pattern.in_lane[i];
-        if (q >= 0)
-            memcpy(a->W + i * dd, a->W_pattern + q * dd, (size_t)dd * sizeof(double));
-        else
-            memset(a->W + i * dd, 0, (size_t)dd * sizeof(double));
-    }
-    return status;
-}
-
-VDI__FN const double *vdi__lds_w(const vdi_lds_data *a, int64_t lane, int64_t t) {
-    return a->shared_w ? a->W : a->W + (lane * a->T + t) * a->d * a->d;
-}
-
-/* The state inputs c_t = B u_t (c_1 = x0) into c, by slots. */
-VDI__FN void vdi__lds_state_inputs(const vdi_lds *p, vdi_lds_data *a) {
-    const size_t d = (size_t)a->d, U = (size_t)a->inputs;
-    for (int64_t i = 0; i < a->trials; i++) {
-        double *c = vdi__lds_slot(a, a->c, i);
-        if (U > 0) {
-            vdi_gemm(VDI_F64, VDI_GEMM_TB, (size_t)a->T, d, U, a->u + i * a->T * a->inputs, U, p->B,
-                     U, c, d);
-        }
-        if (a->lengths[i] > 0) memcpy(c, p->x0, d * sizeof(double));
-    }
-}
-
-/* Observations into W, yd and ll, state inputs into c. */
-VDI__FN vdi_status vdi__lds_observe(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
-    vdi__lds_residual(p, a);
-    vdi__lds_state_inputs(p, a);
-    memset(a->ll, 0, (size_t)a->trials * sizeof(double));
-    if (!p->desc.diagonal_r) return vdi__lds_observe_patterns(p, a, err);
-    vdi__lds_observe_diagonal(p, a);
-    return VDI_OK;
-}
-
-/* ---- log p(y) ----------------------------------------------------------------------------------
- * With z the posterior mean and |J| the determinant of the posterior precision,
- *
- *     log p(y) = log p(y, z) + T d / 2 log 2 pi - 1/2 log|J|,
- *
- * a sum of squares of residuals, each of the size of its noise. (Sums of y'R^{-1}y and of
- * h'J^{-1}h, whose difference it is too, grow with the square of whatever level the data stand
- * at.) */
-
-/* -1/2 |L^{-1} (y - C z - D u - b)|^2 of a trial for a diagonal R. */
-VDI__FN void vdi__lds_diagonal_squares(vdi_lds_data *a, int64_t trial) {
-    const size_t n = (size_t)a->n, d = (size_t)a->d, rows = (size_t)a->lengths[trial];
-    double *r = a->yt + trial * a->T * a->n, *sum = a->observed.shift;
-    const double *mask = a->lane.mask ? a->lane.mask + a->lane.of[trial] * a->T * a->n : NULL;
-    vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, rows, n, d, vdi__lds_slot(a, a->m, trial), d,
-             a->observed.minus_CR, d, r, n);
-    vdi_binary(VDI_F64, VDI_MUL, rows * n, r, 1, r, 1, r);
-    if (mask) vdi_binary(VDI_F64, VDI_MUL, rows * n, r, 1, mask, 1, r);
-    vdi_sum_rows(VDI_F64, rows, n, r, n, false, sum);
-    a->ll[trial] -= 0.5 * vdi_dot(VDI_F64, n, sum, a->observed.rinv);
-}
-
-/* ... of the places `at` to `end` of a pattern with m channels, whose whitened rows are Y. */
-VDI__FN void vdi__lds_row_squares(vdi_lds_data *a, int64_t at, int64_t end, int64_t m, double *Y) {
+/* -1/2 |L^{-1} (y - C z - D u - b)|^2 of the places `at` to `end` of a pattern. */
+VDI__FN void vdi__lds_row_squares(const vdi_lds *p, vdi_lds_data *a, int64_t at, int64_t end,
+                                  int64_t m) {
     const int64_t d = a->d;
     const size_t M = (size_t)m, D = (size_t)d;
-    double *X = a->observed.X;
+    double *X = a->observed.X, *Y = a->observed.Y;
     vdi__lds_run r;
+    vdi__lds_whitened_rows(p, a, at, end, m, Y);
     for (int64_t k = at; k < end; k += r.rows) {
         r = vdi__lds_run_at(a, k, end);
         memcpy(X + (k - at) * d, vdi__lds_slot(a, a->m, r.trial) + r.t * d,
@@ -24913,50 +25179,104 @@ VDI__FN void vdi__lds_row_squares(vdi_lds_data *a, int64_t at, int64_t end, int6
     }
 }
 
-VDI__FN vdi_status vdi__lds_pattern_squares(const vdi_lds *p, vdi_lds_data *a, int64_t q,
-                                            vdi_error *err) {
-    const int64_t first = a->pattern.start[q], last = a->pattern.start[q + 1];
-    double *Y = a->white + first * a->n;
-    int64_t m = 0;
-    const vdi_status status = vdi__lds_pattern_readout(p, a, q, &m, err);
-    if (status < 0) return status;
-    for (int64_t i = 0; i < m * a->d; i++)
-        a->observed.minus_CR[i] = -a->observed.CR[i];
-    for (int64_t at = first; at < last; at += VDI__LDS_CHUNK) {
-        vdi__lds_row_squares(a, at, VDI__MIN(last, at + VDI__LDS_CHUNK), m, Y + (at - first) * m);
+VDI__FN vdi_status vdi__lds_pattern_squares(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
+    for (int64_t q = 0; q < a->pattern.count; q++) {
+        const int64_t last = a->pattern.start[q + 1];
+        int64_t m = 0;
+        const vdi_status status = vdi__lds_pattern_readout(p, a, q, &m, err);
+        if (status < 0) return status;
+        for (int64_t i = 0; i < m * a->d; i++)
+            a->observed.minus_CR[i] = -a->observed.CR[i];
+        for (int64_t at = a->pattern.start[q]; at < last; at += VDI__LDS_CHUNK)
+            vdi__lds_row_squares(p, a, at, VDI__MIN(last, at + VDI__LDS_CHUNK), m);
     }
     return VDI_OK;
 }
 
-/* -1/2 |L^{-1} (z_t - A z_{t-1} - B u_t)|^2 of a trial, and of z_1 - x0. yd is scratch now. */
+/* ---- both ------------------------------------------------------------------------------------ */
+
+/* Observations into h, by slots, and ll; what is needed for vdi__lds_w_bins. */
+VDI__FN vdi_status vdi__lds_observe(const vdi_lds *p, vdi_lds_data *a, double *h, vdi_error *err) {
+    vdi__lds_shift(p, a);
+    memset(a->ll, 0, (size_t)a->trials * sizeof(double));
+    if (!p->desc.diagonal_r) return vdi__lds_observe_patterns(p, a, h, err);
+    vdi__lds_observe_diagonal(p, a, h);
+    return VDI_OK;
+}
+
+/* W (bins,d,d) of bins t .. of a lane; not where all bins share one. */
+VDI__FN void vdi__lds_w_bins(const vdi_lds_data *a, int64_t lane, int64_t t, int64_t bins,
+                             double *W) {
+    const int64_t n = a->n, dd = a->d * a->d, at = lane * a->T + t;
+    if (a->diagonal_r) {
+        vdi_gemm(VDI_F64, 0, (size_t)bins, (size_t)dd, (size_t)n, a->lane.mask + at * n, (size_t)n,
+                 a->observed.CC, (size_t)dd, W, (size_t)dd);
+        return;
+    }
+    for (int64_t i = 0; i < bins; i++) {
+        const int64_t q = a->pattern.in_lane[at + i];
+        if (q >= 0)
+            memcpy(W + i * dd, a->W_pattern + q * dd, (size_t)dd * sizeof(double));
+        else
+            memset(W + i * dd, 0, (size_t)dd * sizeof(double));
+    }
+}
+
+/* h of a trial, which holds what the observations say, becomes the precision times the mean: the
+ * prior's share is added. */
+VDI__FN void vdi__lds_information(const vdi_lds *p, vdi_lds_data *a, const vdi__chain_prior *prior,
+                                  int64_t trial, double *h) {
+    const int64_t d = a->d, length = a->lengths[trial];
+    const size_t D = (size_t)d;
+    double *c = a->observed.X, *v = prior->rest; /* B u of a chunk; Q^{-1} c_t */
+    if (length == 0) return;
+    vdi_axpby(VDI_F64, D, 1, prior->hx, 1, h);
+    for (int64_t t = 1; a->inputs > 0 && t < length; t++) {
+        const int64_t r = (t - 1) % VDI__LDS_CHUNK;
+        if (r == 0) vdi__lds_drift_rows(p, a, trial, t, VDI__MIN(length - t, VDI__LDS_CHUNK), c);
+        vdi_gemv(VDI_F64, 0, D, D, prior->Qi, D, c + r * d, v);
+        vdi_axpby(VDI_F64, D, 1, v, 1, h + t * d);
+        vdi_gemv(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, D, D, prior->QA, D, c + r * d,
+                 h + (t - 1) * d);
+    }
+}
+
+/* -1/2 |L^{-1} (z_t - A z_{t-1} - B u_t)|^2 of a trial, and of z_1 - x0. */
 VDI__FN void vdi__lds_chain_squares(const vdi_lds *p, vdi_lds_data *a,
                                     const vdi__chain_prior *prior, int64_t trial) {
     const int64_t d = a->d, length = a->lengths[trial];
-    const size_t D = (size_t)d, steps = (size_t)(length - 1);
-    const double *z = vdi__lds_slot(a, a->m, trial), *c = vdi__lds_slot(a, a->c, trial);
-    double *e = a->yd + trial * a->T * d, *minus_A = prior->rest;
+    const size_t D = (size_t)d;
+    const double *z = vdi__lds_slot(a, a->m, trial);
+    double *e = a->observed.X, *c = a->observed.drift, *minus_A = prior->rest, sum = 0;
     if (length == 0) return;
-    memcpy(e, z, (size_t)(length * d) * sizeof(double));
     for (size_t i = 0; i < D * D; i++)
         minus_A[i] = -p->A[i];
-    vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, steps, D, D, z, D, minus_A, D, e + d, D);
-    if (a->inputs > 0) vdi_binary(VDI_F64, VDI_SUB, steps * D, e + d, 1, c + d, 1, e + d);
-    vdi_binary(VDI_F64, VDI_SUB, D, e, 1, p->x0, 1, e);
+    vdi_binary(VDI_F64, VDI_SUB, D, z, 1, p->x0, 1, e);
     vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, D, 1, prior->L0, D, e, D);
-    vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, D, steps, prior->Lq, D, e + d, D);
-    a->ll[trial] -= 0.5 * vdi_dot(VDI_F64, (size_t)(length * d), e, e);
+    sum += vdi_dot(VDI_F64, D, e, e);
+    for (int64_t t = 1; t < length; t += VDI__LDS_CHUNK) {
+        const size_t rows = (size_t)VDI__MIN(length - t, VDI__LDS_CHUNK);
+        memcpy(e, z + t * d, rows * D * sizeof *e);
+        vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, rows, D, D, z + (t - 1) * d, D, minus_A, D, e,
+                 D);
+        if (a->inputs > 0) {
+            vdi__lds_drift_rows(p, a, trial, t, (int64_t)rows, c);
+            vdi_binary(VDI_F64, VDI_SUB, rows * D, e, 1, c, 1, e);
+        }
+        vdi_trsm(VDI_F64, VDI_TRSM_RIGHT | VDI_TRSM_TRANS, D, rows, prior->Lq, D, e, D);
+        sum += vdi_dot(VDI_F64, rows * D, e, e);
+    }
+    a->ll[trial] -= 0.5 * sum;
 }
 
 /* ll of every trial, from what vdi__lds_observe left there, the means and the determinants:
  * `logdet` (lanes) is log|J| + log|Q0| + (T-1) log|Q|. */
 VDI__FN vdi_status vdi__lds_score(const vdi_lds *p, vdi_lds_data *a, const vdi__chain_prior *prior,
                                   const double *logdet, vdi_error *err) {
-    vdi_status status = VDI_OK;
-    for (int64_t q = 0; status == VDI_OK && !a->diagonal_r && q < a->pattern.count; q++)
-        status = vdi__lds_pattern_squares(p, a, q, err);
+    const vdi_status status = a->diagonal_r ? VDI_OK : vdi__lds_pattern_squares(p, a, err);
     if (status < 0) return status;
     for (int64_t i = 0; i < a->trials; i++) {
-        if (a->diagonal_r) vdi__lds_diagonal_squares(a, i);
+        if (a->diagonal_r) vdi__lds_diagonal_squares(p, a, i);
         vdi__lds_chain_squares(p, a, prior, i);
         if (a->lengths[i] > 0) a->ll[i] -= 0.5 * logdet[a->lane.of[i]];
         if (!vdi__is_finite(a->ll[i])) {
@@ -24966,8 +25286,310 @@ VDI__FN vdi_status vdi__lds_score(const vdi_lds *p, vdi_lds_data *a, const vdi__
     }
     return VDI_OK;
 }
+#endif
+
+/* ======== model/lds/windows.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_WINDOWS_C)
+#define VDI_MODEL_LDS_WINDOWS_C
+
+/* A matrix that moves by less than this part of its largest element has come to rest. */
+#define VDI__LDS_REST 1e-14
+
+/* Who gets the covariances of a stretch of bins of a lane: S (bins,d,d), and O (bins,d,d) of which
+ * the trial's last bin has none. */
+typedef struct vdi__lds_sink {
+    vdi_status (*take)(void *user, int64_t lane, int64_t t, int64_t bins, const double *S,
+                       const double *O, vdi_error *err);
+    void *user;
+} vdi__lds_sink;
+
+/* ---- the systems ----------------------------------------------------------------------------- */
+
+/* Bins that a lane has in window k; one that it shares with the next, is in both. */
+VDI__FN int64_t vdi__lds_window_bins(const vdi_lds_data *a, int64_t lane, int64_t k) {
+    const int64_t left = a->lane.lengths[lane] - k * a->window.bins;
+    if (left < 1 || (k > 0 && left == 1)) return 0;
+    return VDI__MIN(left, a->window.bins + 1);
+}
+
+VDI__FN bool vdi__lds_goes_on(const vdi_lds_data *a, int64_t lane, int64_t k) {
+    return vdi__lds_window_bins(a, lane, k + 1) > 0;
+}
+
+/* Do all lanes go on after window k, and are they past their first bin? */
+VDI__FN bool vdi__lds_inner(const vdi_lds_data *a, int64_t k) {
+    for (int64_t g = 0; g < a->lane.count; g++)
+        if (!vdi__lds_goes_on(a, g, k)) return false;
+    return k > 0 && a->shared_w;
+}
+
+VDI__FN bool vdi__lds_at_rest(size_t count, const double *now, const double *before) {
+    double largest = 0, moved = 0;
+    for (size_t i = 0; i < count; i++) {
+        largest = VDI__MAX(largest, fabs(before[i]));
+        moved = VDI__MAX(moved, fabs(now[i] - before[i]));
+    }
+    return moved <= VDI__LDS_REST * largest;
+}
+
+/* The last block of a lane in an array (lanes,bins+1,d,d) of window k. */
+VDI__FN double *vdi__lds_last_block(const vdi_lds_data *a, double *x, int64_t lane, int64_t k) {
+    const int64_t last = vdi__lds_window_bins(a, lane, k) - 1;
+    return x + (lane * (a->window.bins + 1) + last) * a->d * a->d;
+}
+
+VDI__FN double *vdi__lds_carry(const vdi_lds_data *a, int64_t k) {
+    return a->window.carry_D + k * a->lane.count * a->d * a->d;
+}
+
+/* Where the means of a lane's row begin in an array (rows,lanes,bins+1,d) of a window, and what is
+ * kept of them between windows. */
+VDI__FN double *vdi__lds_window_slot(const vdi_lds_data *a, double *x, int64_t slot) {
+    return x + slot * (a->window.bins + 1) * a->d;
+}
+VDI__FN double *vdi__lds_edge(const vdi_lds_data *a, double *x, int64_t k, int64_t slot) {
+    return x + (k * a->lane.rows * a->lane.count + slot) * a->d;
+}
+
+/* The blocks of window k, of its first bin as the bins before leave it. */
+VDI__FN void vdi__lds_window_blocks(vdi_lds_data *a, const vdi__chain_prior *prior, int64_t k) {
+    const int64_t dd = a->d * a->d, W = a->window.bins;
+    for (int64_t g = 0; g < a->lane.count; g++) {
+        const int64_t bins = vdi__lds_window_bins(a, g, k), first = k * W;
+        double *D = a->window.D + g * (W + 1) * dd, *E = a->window.E + g * W * dd;
+        a->window.lengths[g] = bins;
+        if (bins == 0) continue;
+        if (!a->shared_w) vdi__lds_w_bins(a, g, first, bins, D);
+        for (int64_t t = 0; t < bins; t++) {
+            const double *own = first + t == 0 ? prior->Q0i : prior->Qi;
+            const bool last = first + t + 1 == a->lane.lengths[g];
+            double *block = D + t * dd;
+            for (int64_t i = 0; i < dd; i++) {
+                const double seen = a->shared_w ? a->W[i] : block[i];
+                block[i] = seen + own[i] + (last ? 0 : prior->AQA[i]);
+            }
+            if (t + 1 < bins) memcpy(E + t * dd, prior->QA, (size_t)dd * sizeof *E);
+        }
+        if (k > 0) memcpy(D, vdi__lds_carry(a, k) + g * dd, (size_t)dd * sizeof *D);
+    }
+}
+
+/* Its right-hand sides: h of its bins lies in m. */
+VDI__FN void vdi__lds_window_means(vdi_lds_data *a, int64_t k) {
+    const int64_t d = a->d, first = k * a->window.bins;
+    const size_t d8 = (size_t)d * sizeof(double);
+    for (int64_t i = 0; i < a->trials; i++) {
+        const int64_t slot = a->lane.row_of[i] * a->lane.count + a->lane.of[i];
+        const int64_t bins = vdi__lds_window_bins(a, a->lane.of[i], k);
+        double *h = vdi__lds_window_slot(a, a->window.h, slot);
+        memcpy(h, vdi__lds_slot(a, a->m, i) + first * d, (size_t)bins * d8);
+        if (k > 0 && bins > 0) memcpy(h, vdi__lds_edge(a, a->window.carry_h, k, slot), d8);
+    }
+}
+
+VDI__FN vdi_status vdi__lds_window_factor(vdi_lds_data *a, vdi_error *err) {
+    vdi_blocktri_desc systems = vdi__lds_systems(a);
+    systems.T = a->window.bins + 1;
+    systems.lengths = a->window.lengths;
+    const vdi_status status =
+        vdi_blocktri_init(&a->bt, &systems, a->window.block, a->window.block_size, err);
+    return status < 0 ? status : vdi_blocktri_factor(&a->bt, a->window.D, a->window.E, err);
+}
+
+/* ---- forward --------------------------------------------------------------------------------- */
+
+/* What window k + 1 needs of the factor: D of its first bin, less what the bins before take from
+ * it; and the determinant of the bins up to there. */
+VDI__FN void vdi__lds_carry_factor(vdi_lds_data *a, int64_t k) {
+    const size_t d = (size_t)a->d;
+    vdi_blocktri_get_factor(&a->bt, a->window.S, NULL);
+    vdi_blocktri_logdet(&a->bt, a->window.logdet);
+    for (int64_t g = 0; g < a->lane.count; g++) {
+        if (!vdi__lds_goes_on(a, g, k)) continue;
+        const double *L = vdi__lds_last_block(a, a->window.S, g, k);
+        double *next = vdi__lds_carry(a, k + 1) + g * a->d * a->d;
+        vdi_gemm(VDI_F64, VDI_GEMM_TB, d, d, d, L, d, L, d, next, d);
+        vdi__symmetrise(a->d, next);
+        a->window.logdet[g] -= vdi_cholesky_logdet(VDI_F64, d, L, d);
+    }
+}
+
+/* ... and h of its first bin; what the window has of it by itself is kept as well. */
+VDI__FN void vdi__lds_carry_means(vdi_lds_data *a, int64_t k) {
+    const int64_t d = a->d, W = a->window.bins;
+    for (int64_t i = 0; i < a->trials; i++) {
+        const int64_t g = a->lane.of[i], slot = a->lane.row_of[i] * a->lane.count + g;
+        if (!vdi__lds_goes_on(a, g, k)) continue;
+        const double *L = vdi__lds_last_block(a, a->window.S, g, k);
+        const double *x = vdi__lds_window_slot(a, a->window.h, slot) + W * d;
+        double *next = vdi__lds_edge(a, a->window.carry_h, k + 1, slot);
+        memset(next, 0, (size_t)d * sizeof *next);
+        vdi__lower_multiply_add(d, L, x, next);
+        memcpy(vdi__lds_edge(a, a->window.own_h, k + 1, slot),
+               vdi__lds_slot(a, a->m, i) + (k + 1) * W * d, (size_t)d * sizeof *next);
+    }
+}
+
+VDI__FN vdi_status vdi__lds_forward(vdi_lds_data *a, const vdi__chain_prior *prior,
+                                    vdi_error *err) {
+    const size_t carried = (size_t)(a->lane.count * a->d * a->d);
+    vdi_status status = VDI_OK;
+    memset(a->logdet, 0, (size_t)a->lane.count * sizeof(double));
+    for (int64_t k = 0; status == VDI_OK && k < a->window.count; k++) {
+        const bool rest = vdi__lds_inner(a, k) && vdi__lds_inner(a, k - 1) &&
+                          vdi__lds_at_rest(carried, vdi__lds_carry(a, k), vdi__lds_carry(a, k - 1));
+        if (rest) {
+            memcpy(vdi__lds_carry(a, k), vdi__lds_carry(a, k - 1), carried * sizeof(double));
+            memcpy(vdi__lds_carry(a, k + 1), vdi__lds_carry(a, k), carried * sizeof(double));
+        } else {
+            vdi__lds_window_blocks(a, prior, k);
+            status = vdi__lds_window_factor(a, err);
+            if (status < 0) return status;
+            vdi__lds_carry_factor(a, k);
+        }
+        for (int64_t g = 0; g < a->lane.count; g++)
+            if (vdi__lds_window_bins(a, g, k) > 0) a->logdet[g] += a->window.logdet[g];
+        vdi__lds_window_means(a, k);
+        vdi_blocktri_solve_lower(&a->bt, a->lane.rows, a->window.h, a->window.h);
+        vdi__lds_carry_means(a, k);
+    }
+    return status;
+}
+
+/* ---- back ------------------------------------------------------------------------------------ */
+
+/* The last bin of each lane in window k that goes on is to have the marginal that window k + 1 gave
+ * it, whose S are still there. */
+VDI__FN vdi_status vdi__lds_behind(vdi_lds_data *a, int64_t k, vdi_error *err) {
+    const int64_t dd = a->d * a->d;
+    const size_t d = (size_t)a->d;
+    for (int64_t g = 0; g < a->lane.count; g++) {
+        if (!vdi__lds_goes_on(a, g, k)) continue;
+        const double *S = a->window.S + g * (a->window.bins + 1) * dd;
+        double *L = a->window.root, *inverse = a->window.behind + g * dd;
+        const vdi_status status =
+            vdi__covariance_factor("the covariance of a latent", a->d, S, L, err);
+        if (status < 0) return status;
+        vdi_cholesky_inverse(VDI_F64, d, L, d, inverse, d);
+    }
+    return VDI_OK;
+}
+
+VDI__FN void vdi__lds_behind_blocks(vdi_lds_data *a, int64_t k) {
+    const int64_t dd = a->d * a->d;
+    for (int64_t g = 0; g < a->lane.count; g++) {
+        if (!vdi__lds_goes_on(a, g, k)) continue;
+        double *D = vdi__lds_last_block(a, a->window.D, g, k);
+        const double *carry = vdi__lds_carry(a, k + 1) + g * dd;
+        for (int64_t i = 0; i < dd; i++)
+            D[i] += a->window.behind[g * dd + i] - carry[i];
+    }
+}
+
+VDI__FN void vdi__lds_behind_means(vdi_lds_data *a, int64_t k) {
+    const int64_t d = a->d, W = a->window.bins;
+    const size_t D = (size_t)d;
+    for (int64_t i = 0; i < a->trials; i++) {
+        const int64_t g = a->lane.of[i], slot = a->lane.row_of[i] * a->lane.count + g;
+        if (!vdi__lds_goes_on(a, g, k)) continue;
+        double *h = vdi__lds_window_slot(a, a->window.h, slot) + W * d;
+        const double *own = vdi__lds_edge(a, a->window.own_h, k + 1, slot);
+        const double *carry = vdi__lds_edge(a, a->window.carry_h, k + 1, slot);
+        const double *m = vdi__lds_slot(a, a->m, i) + (k + 1) * W * d;
+        vdi_gemv(VDI_F64, 0, D, D, a->window.behind + g * d * d, D, m, h);
+        for (int64_t j = 0; j < d; j++)
+            h[j] += own[j] - carry[j];
+    }
+}
+
+/* The solution into m; the bin that is shared with the next window is there already. */
+VDI__FN void vdi__lds_window_out(vdi_lds_data *a, int64_t k) {
+    const int64_t d = a->d, W = a->window.bins;
+    for (int64_t i = 0; i < a->trials; i++) {
+        const int64_t g = a->lane.of[i], slot = a->lane.row_of[i] * a->lane.count + g;
+        const int64_t bins =
+            VDI__MIN(vdi__lds_window_bins(a, g, k), vdi__lds_goes_on(a, g, k) ? W : W + 1);
+        memcpy(vdi__lds_slot(a, a->m, i) + k * W * d, vdi__lds_window_slot(a, a->window.h, slot),
+               (size_t)(bins * d) * sizeof(double));
+    }
+}
+
+VDI__FN vdi_status vdi__lds_window_give(vdi_lds_data *a, int64_t k, const vdi__lds_sink *sink,
+                                        vdi_error *err) {
+    const int64_t dd = a->d * a->d, W = a->window.bins;
+    vdi_status status = VDI_OK;
+    for (int64_t g = 0; status == VDI_OK && g < a->lane.count; g++) {
+        const int64_t bins = vdi__lds_goes_on(a, g, k) ? W : vdi__lds_window_bins(a, g, k);
+        if (bins == 0) continue;
+        status = sink->take(sink->user, g, k * W, bins, a->window.S + g * (W + 1) * dd,
+                            a->window.O + g * W * dd, err);
+    }
+    return status;
+}
+
+/* m of every trial, and the covariances to the sink (NULL: not wanted). */
+VDI__FN vdi_status vdi__lds_back(vdi_lds_data *a, const vdi__chain_prior *prior,
+                                 const vdi__lds_sink *sink, vdi_error *err) {
+    const size_t carried = (size_t)(a->lane.count * a->d * a->d);
+    double *before = a->window.before;
+    vdi_status status = VDI_OK;
+    bool known = false; /* of the window behind: its factor and S are there */
+    for (int64_t k = a->window.count - 1; status == VDI_OK && k >= 0; k--) {
+        const bool inner = vdi__lds_inner(a, k);
+        memcpy(before, a->window.behind, carried * sizeof *before);
+        status = vdi__lds_behind(a, k, err);
+        if (status < 0) return status;
+        const bool rest =
+            known && inner && vdi__lds_at_rest(carried, a->window.behind, before) &&
+            vdi__lds_at_rest(carried, vdi__lds_carry(a, k), vdi__lds_carry(a, k + 1)) &&
+            vdi__lds_at_rest(carried, vdi__lds_carry(a, k + 1), vdi__lds_carry(a, k + 2));
+        if (!rest) {
+            vdi__lds_window_blocks(a, prior, k);
+            vdi__lds_behind_blocks(a, k);
+            status = vdi__lds_window_factor(a, err);
+            if (status < 0) return status;
+            vdi_blocktri_marginals(&a->bt, a->window.S, a->window.O);
+        }
+        known = inner;
+        vdi__lds_window_means(a, k);
+        vdi__lds_behind_means(a, k);
+        vdi_blocktri_solve(&a->bt, a->lane.rows, a->window.h, a->window.h);
+        vdi__lds_window_out(a, k);
+        if (sink) status = vdi__lds_window_give(a, k, sink, err);
+    }
+    return status;
+}
+
+/* The posterior of every trial: m, ll, and the covariances to the sink. */
+VDI__FN vdi_status vdi__lds_windows_posterior(const vdi_lds *p, vdi_lds_data *a,
+                                              const vdi__lds_sink *sink, vdi_error *err) {
+    const vdi__chain chain = vdi__lds_chain(p);
+    vdi__chain_prior prior = VDI__ZERO;
+    vdi_status status = vdi__lds_observe(p, a, a->m, err);
+    if (status == VDI_OK) status = vdi__chain_prior_of(&chain, a->prior, &prior, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < a->trials; i++)
+        vdi__lds_information(p, a, &prior, i, vdi__lds_slot(a, a->m, i));
+    status = vdi__lds_forward(a, &prior, err);
+    if (status == VDI_OK) status = vdi__lds_back(a, &prior, sink, err);
+    if (status < 0) return status;
+    for (int64_t g = 0; g < a->lane.count; g++) {
+        const double steps = (double)(a->lane.lengths[g] - 1);
+        a->logdet[g] += prior.logdet_0 + steps * prior.logdet_q;
+    }
+    return vdi__lds_score(p, a, &prior, a->logdet, err);
+}
+#endif
+
+/* ======== model/lds/smooth.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_SMOOTH_C)
+#define VDI_MODEL_LDS_SMOOTH_C
 
 /* ---- the block-tridiagonal route ------------------------------------------------------------- */
+
+VDI__FN const double *vdi__lds_w(const vdi_lds_data *a, int64_t lane, int64_t t) {
+    return a->shared_w ? a->W : a->W + (lane * a->T + t) * a->d * a->d;
+}
 
 /* Precision of every lane: the prior's blocks and W. */
 VDI__FN void vdi__lds_precision(vdi_lds_data *a, const vdi__chain_prior *prior) {
@@ -24985,27 +25607,16 @@ VDI__FN void vdi__lds_precision(vdi_lds_data *a, const vdi__chain_prior *prior) 
     }
 }
 
-/* Precision times mean of a trial into h. */
-VDI__FN void vdi__lds_information(vdi_lds_data *a, const vdi__chain_prior *prior, int64_t trial) {
-    const int64_t d = a->d, length = a->lengths[trial];
-    const size_t D = (size_t)d;
-    double *h = vdi__lds_slot(a, a->h, trial), *c = vdi__lds_slot(a, a->c, trial);
-    double *v = prior->rest; /* Q^{-1} c_t */
-    if (length == 0) return;
-    memcpy(h, a->yd + trial * a->T * d, (size_t)(length * d) * sizeof(double));
-    vdi_axpby(VDI_F64, D, 1, prior->hx, 1, h);
-    for (int64_t t = 1; a->inputs > 0 && t < length; t++) {
-        vdi_gemv(VDI_F64, 0, D, D, prior->Qi, D, c + t * d, v);
-        vdi_axpby(VDI_F64, D, 1, v, 1, h + t * d);
-        vdi_gemv(VDI_F64, VDI_GEMM_TA | VDI_GEMM_ACC, D, D, prior->QA, D, c + t * d,
-                 h + (t - 1) * d);
-    }
+/* W of every bin, where they differ. */
+VDI__FN void vdi__lds_fill_w(vdi_lds_data *a) {
+    for (int64_t g = 0; !a->shared_w && g < a->lane.count; g++)
+        vdi__lds_w_bins(a, g, 0, a->T, a->W + g * a->T * a->d * a->d);
 }
 
-/* The posterior of every trial: after it, m (rows,lanes,T,d) holds means, S and O the covariances
- * (if wanted), ll log p(y). */
-VDI__FN vdi_status vdi__lds_posterior(const vdi_lds *p, vdi_lds_data *a, bool covariances,
-                                      vdi_error *err) {
+/* ... of whole trials: after it, m (rows,lanes,T,d) holds means, S and O the covariances (if
+ * wanted), ll log p(y). */
+VDI__FN vdi_status vdi__lds_whole_posterior(const vdi_lds *p, vdi_lds_data *a, bool covariances,
+                                            vdi_error *err) {
     const vdi__chain chain = vdi__lds_chain(p);
     const vdi_blocktri_desc systems = vdi__lds_systems(a);
     vdi__chain_prior prior = VDI__ZERO;
@@ -25014,12 +25625,13 @@ VDI__FN vdi_status vdi__lds_posterior(const vdi_lds *p, vdi_lds_data *a, bool co
         vdi__lds_state_inputs(p, a);
         return vdi__lds_exact(p, a, covariances, err);
     }
-    vdi_status status = vdi__lds_observe(p, a, err);
+    vdi_status status = vdi__lds_observe(p, a, a->h, err);
     if (status == VDI_OK) status = vdi__chain_prior_of(&chain, a->prior, &prior, err);
     if (status < 0) return status;
+    vdi__lds_fill_w(a);
     vdi__lds_precision(a, &prior);
     for (int64_t i = 0; i < a->trials; i++)
-        vdi__lds_information(a, &prior, i);
+        vdi__lds_information(p, a, &prior, i, vdi__lds_slot(a, a->h, i));
     status = vdi_blocktri_init(&a->bt, &systems, a->route, a->bt_size, err);
     if (status >= 0) status = vdi_blocktri_factor(&a->bt, a->D, a->E, err);
     if (status < 0) return status;
@@ -25033,6 +25645,29 @@ VDI__FN vdi_status vdi__lds_posterior(const vdi_lds *p, vdi_lds_data *a, bool co
     return vdi__lds_score(p, a, &prior, a->logdet, err);
 }
 
+/* The covariances of whole trials to the sink. */
+VDI__FN vdi_status vdi__lds_give(const vdi_lds_data *a, const vdi__lds_sink *sink, vdi_error *err) {
+    const int64_t dd = a->d * a->d;
+    vdi_status status = VDI_OK;
+    for (int64_t g = 0; sink && status == VDI_OK && g < a->lane.count; g++) {
+        if (a->lane.lengths[g] == 0) continue;
+        status = sink->take(sink->user, g, 0, a->lane.lengths[g], a->S + g * a->T * dd,
+                            a->O + g * (a->T - 1) * dd, err);
+    }
+    return status;
+}
+
+/* The posterior of every trial: m (rows,lanes,T,d) gets means, ll log p(y), and the sink (NULL: not
+ * wanted) the covariances. */
+VDI__FN vdi_status vdi__lds_posterior(const vdi_lds *p, vdi_lds_data *a, const vdi__lds_sink *sink,
+                                      vdi_error *err) {
+    if (a->window.bins && !vdi__lds_is_thin(p, a))
+        return vdi__lds_windows_posterior(p, a, sink, err);
+    vdi_status status = vdi__lds_whole(a, err);
+    if (status == VDI_OK) status = vdi__lds_whole_posterior(p, a, sink != NULL, err);
+    return status < 0 ? status : vdi__lds_give(a, sink, err);
+}
+
 /* Means by slots -> by trials */
 VDI__FN void vdi__lds_unslot(const vdi_lds_data *a, double *slots, double *out) {
     size_t bytes = (size_t)(a->T * a->d) * sizeof(double);
@@ -25042,23 +25677,21 @@ VDI__FN void vdi__lds_unslot(const vdi_lds_data *a, double *slots, double *out) 
 
 /* ---- the Kalman route ------------------------------------------------------------------------ */
 
-/* What was observed into the filter's arrays, by slots. */
+/* What was observed into the filter's arrays. */
 VDI__FN void vdi__lds_filter_inputs(vdi_lds_data *a) {
     const int64_t dd = a->d * a->d;
     for (int64_t i = 0; a->shared_w && i < a->lane.count * a->T; i++) {
         /* the filter reads one W per bin; D is free here */
         memcpy(a->D + i * dd, a->W, (size_t)dd * sizeof(double));
     }
-    for (int64_t i = 0; i < a->trials; i++) {
-        memcpy(vdi__lds_slot(a, a->h, i), a->yd + i * a->T * a->d,
-               (size_t)(a->T * a->d) * sizeof(double));
-    }
 }
 
 VDI__FN vdi_status vdi__lds_filter(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
     const vdi_kalman_desc kd = vdi__lds_kalman(a);
-    const vdi_status status = vdi__lds_observe(p, a, err);
+    const vdi_status status = vdi__lds_observe(p, a, a->h, err);
     if (status < 0) return status;
+    vdi__lds_fill_w(a);
+    vdi__lds_state_inputs(p, a);
     vdi__lds_filter_inputs(a);
     return vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->shared_w ? a->D : a->W, a->h, a->c,
                              a->kalman_work, a->kmp, a->kPp, a->kmf, a->kPf, a->logdet, err);
@@ -25089,41 +25722,130 @@ VDI__FN vdi_status vdi__lds_kalman_posterior(const vdi_lds *p, vdi_lds_data *a, 
 
 /* ---- API ------------------------------------------------------------------------------------- */
 
+/* Where a caller's covariances go. */
+typedef struct vdi__lds_copies {
+    const vdi_lds_data *data;
+    double *Ps, *Pc;
+} vdi__lds_copies;
+
+VDI__FN vdi_status vdi__lds_copy_covariances(void *user, int64_t lane, int64_t t, int64_t bins,
+                                             const double *S, const double *O, vdi_error *err) {
+    const vdi__lds_copies *to = (const vdi__lds_copies *)user;
+    const int64_t T = to->data->T, dd = to->data->d * to->data->d;
+    const int64_t pairs = VDI__MIN(t + bins, to->data->lane.lengths[lane] - 1) - t;
+    (void)err;
+    if (to->Ps) memcpy(to->Ps + (lane * T + t) * dd, S, (size_t)(bins * dd) * sizeof *S);
+    if (to->Pc && pairs > 0)
+        memcpy(to->Pc + (lane * (T - 1) + t) * dd, O, (size_t)(pairs * dd) * sizeof *O);
+    return VDI_OK;
+}
+
+/* Behind a lane's end covariances are 0. */
+VDI__FN void vdi__lds_clear_covariances(const vdi_lds_data *a, const vdi_lds_moments *out) {
+    const int64_t T = a->T, dd = a->d * a->d;
+    for (int64_t g = 0; g < a->lane.count; g++) {
+        const int64_t length = a->lane.lengths[g], pairs = VDI__MAX(length - 1, 0);
+        if (out->Ps)
+            memset(out->Ps + (g * T + length) * dd, 0,
+                   (size_t)((T - length) * dd) * sizeof(double));
+        if (out->Pc && T > 1) {
+            memset(out->Pc + (g * (T - 1) + pairs) * dd, 0,
+                   (size_t)((T - 1 - pairs) * dd) * sizeof(double));
+        }
+    }
+}
+
+/* By filter and RTS, or what a filter alone says. */
+VDI__FN vdi_status vdi__lds_smooth_filter(const vdi_lds *p, vdi_lds_data *a,
+                                          const vdi_lds_moments *out, vdi_error *err) {
+    vdi_status status = vdi__lds_whole(a, err);
+    if (status == VDI_OK) status = vdi__lds_filter(p, a, err);
+    if (status < 0) return status;
+    vdi__lds_filter_out(a, out);
+    return out->kalman ? vdi__lds_kalman_posterior(p, a, out->ll != NULL, err) : VDI_OK;
+}
+
 VDI__DEF vdi_status vdi_lds_smooth(const vdi_lds *lds, vdi_lds_data *data,
                                    const vdi_lds_moments *out, vdi_error *err) {
-    const size_t covs = vdi__lds_covariances(data), d = (size_t)data->d;
-    const size_t lagged = covs - (size_t)data->lane.count * d * d;
     const bool filter = out->kalman || out->mp || out->Pp || out->mf || out->Pf;
-    const bool covariances = out->Ps || out->Pc;
+    vdi__lds_copies copies = VDI__ZERO;
+    vdi__lds_sink sink = VDI__ZERO;
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_smooth", err);
     if (status < 0) return status;
-    if (vdi__lds_is_thin(lds, data)) {
-        status = vdi__lds_posterior(lds, data, covariances, err);
-        if (status == VDI_OK) vdi__lds_filter_out(data, out);
-    } else {
-        if (filter) status = vdi__lds_filter(lds, data, err);
-        if (filter && status == VDI_OK) vdi__lds_filter_out(data, out);
-        if (status == VDI_OK && out->kalman)
-            status = vdi__lds_kalman_posterior(lds, data, out->ll != NULL, err);
-        else if (status == VDI_OK)
-            status = vdi__lds_posterior(lds, data, covariances, err);
-    }
+    copies.data = data;
+    copies.Ps = out->Ps;
+    copies.Pc = out->Pc;
+    sink.take = vdi__lds_copy_covariances;
+    sink.user = &copies;
+    const vdi__lds_sink *wanted = out->Ps || out->Pc ? &sink : NULL;
+    const bool thin = vdi__lds_is_thin(lds, data);
+    if (filter && !thin) status = vdi__lds_smooth_filter(lds, data, out, err);
+    if (status == VDI_OK && out->kalman && !thin)
+        status = vdi__lds_give(data, wanted, err);
+    else if (status == VDI_OK)
+        status = vdi__lds_posterior(lds, data, wanted, err);
     if (status < 0) return status;
+    if (filter && thin) vdi__lds_filter_out(data, out);
+    vdi__lds_clear_covariances(data, out);
     vdi__lds_unslot(data, data->m, out->ms);
-    if (out->Ps) memcpy(out->Ps, data->S, covs * sizeof(double));
-    if (out->Pc && data->T > 1) memcpy(out->Pc, data->O, lagged * sizeof(double));
     if (out->ll) memcpy(out->ll, data->ll, (size_t)data->trials * sizeof(double));
     return VDI_OK;
+}
+
+/* A caller who takes stretches. */
+typedef struct vdi__lds_caller {
+    vdi_lds_data *data;
+    vdi_lds_take_fn take;
+    void *user;
+} vdi__lds_caller;
+
+VDI__FN vdi_status vdi__lds_take_stretch(void *user, int64_t lane, int64_t t, int64_t bins,
+                                         const double *S, const double *O, vdi_error *err) {
+    const vdi__lds_caller *to = (const vdi__lds_caller *)user;
+    vdi_lds_data *a = to->data;
+    vdi_status status = VDI_OK;
+    for (int64_t row = 0; status == VDI_OK && row < a->lane.rows; row++) {
+        const int64_t trial = a->lane.trial_at[row * a->lane.count + lane];
+        if (trial < 0) continue;
+        vdi_lds_stretch s;
+        s.trial = trial;
+        s.first = t;
+        s.bins = bins;
+        s.ms = vdi__lds_slot(a, a->m, trial) + t * a->d;
+        s.Ps = S;
+        s.Pc = O;
+        status = to->take(to->user, &s, err);
+    }
+    return status;
+}
+
+VDI__DEF vdi_status vdi_lds_smooth_each(const vdi_lds *lds, vdi_lds_data *data,
+                                        vdi_lds_take_fn take, void *user, double *ll,
+                                        vdi_error *err) {
+    vdi__lds_caller caller = VDI__ZERO;
+    vdi__lds_sink sink = VDI__ZERO;
+    vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_smooth_each", err);
+    caller.data = data;
+    caller.take = take;
+    caller.user = user;
+    sink.take = vdi__lds_take_stretch;
+    sink.user = &caller;
+    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, &sink, err);
+    if (status == VDI_OK && ll) memcpy(ll, data->ll, (size_t)data->trials * sizeof(double));
+    return status;
 }
 
 VDI__DEF vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_lds_data *data, double *ll,
                                            double *sum, vdi_error *err) {
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_log_likelihood", err);
-    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, false, err);
+    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, NULL, err);
+    status = vdi_ranks_agree(&data->ranks, status, err);
     if (status < 0) return status;
     if (ll) memcpy(ll, data->ll, (size_t)data->trials * sizeof(double));
-    if (sum) *sum = vdi_sum(VDI_F64, (size_t)data->trials, data->ll);
-    return VDI_OK;
+    double total = vdi_sum(VDI_F64, (size_t)data->trials, data->ll);
+    status = vdi_ranks_sum(&data->ranks, &total, 1, err);
+    if (status == VDI_OK && sum) *sum = total;
+    return status;
 }
 #endif
 
@@ -25131,13 +25853,47 @@ VDI__DEF vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_lds_data *dat
 #if defined(VDI__BODIES) && defined(VDI_LDS_IMPLEMENTATION) && !defined(VDI_MODEL_LDS_PREDICT_C)
 #define VDI_MODEL_LDS_PREDICT_C
 
+/* Where variances of fitted observations go. */
+typedef struct vdi__lds_variances {
+    const vdi_lds *lds;
+    vdi_lds_data *data;
+    double *var;
+} vdi__lds_variances;
+
+VDI__FN vdi_status vdi__lds_take_variances(void *user, int64_t lane, int64_t t, int64_t bins,
+                                           const double *S, const double *O, vdi_error *err) {
+    const vdi__lds_variances *to = (const vdi__lds_variances *)user;
+    vdi_lds_data *a = to->data;
+    const int64_t n = a->n, d = a->d;
+    const size_t D = (size_t)d;
+    double *CP = a->ahead_CP, *var = a->sums.row;
+    (void)O;
+    (void)err;
+    for (int64_t r = 0; r < bins; r++) {
+        vdi_gemm(VDI_F64, 0, (size_t)n, D, D, to->lds->C, D, S + r * d * d, D, CP, D);
+        for (int64_t j = 0; j < n; j++) {
+            var[j] = to->lds->R[j * (n + 1)] + vdi_dot(VDI_F64, D, CP + j * d, to->lds->C + j * d);
+        }
+        for (int64_t row = 0; row < a->lane.rows; row++) {
+            const int64_t i = a->lane.trial_at[row * a->lane.count + lane];
+            if (i >= 0) memcpy(to->var + (i * a->T + t + r) * n, var, (size_t)n * sizeof *var);
+        }
+    }
+    return VDI_OK;
+}
+
 VDI__DEF vdi_status vdi_lds_fitted(const vdi_lds *lds, vdi_lds_data *data, double *y_mean,
                                    double *y_var, vdi_error *err) {
     const int64_t n = data->n, d = data->d, T = data->T, U = data->inputs;
-    const size_t D = (size_t)d, N = (size_t)n;
-    double *CP = data->ahead_CP;
+    vdi__lds_variances to = VDI__ZERO;
+    vdi__lds_sink sink = VDI__ZERO;
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_fitted", err);
-    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, y_var != NULL, err);
+    to.lds = lds;
+    to.data = data;
+    to.var = y_var;
+    sink.take = vdi__lds_take_variances;
+    sink.user = &to;
+    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, y_var ? &sink : NULL, err);
     if (status < 0) return status;
     for (int64_t at = 0; at < data->trials * T; at++) {
         const int64_t i = at / T, t = at % T;
@@ -25146,17 +25902,8 @@ VDI__DEF vdi_status vdi_lds_fitted(const vdi_lds *lds, vdi_lds_data *data, doubl
         if (y_mean && inside)
             vdi__lds_emit(lds, z, data->u + at * U, y_mean + at * n);
         else if (y_mean)
-            memset(y_mean + at * n, 0, N * sizeof *y_mean);
-        if (!y_var) continue;
-        if (inside) {
-            const double *P = data->S + (data->lane.of[i] * T + t) * d * d;
-            vdi_gemm(VDI_F64, 0, N, D, D, lds->C, D, P, D, CP, D);
-        }
-        for (int64_t j = 0; j < n; j++) {
-            const double noise = lds->R[j * (n + 1)];
-            y_var[at * n + j] =
-                inside ? noise + vdi_dot(VDI_F64, D, CP + j * d, lds->C + j * d) : 0;
-        }
+            memset(y_mean + at * n, 0, (size_t)n * sizeof *y_mean);
+        if (y_var && !inside) memset(y_var + at * n, 0, (size_t)n * sizeof *y_var);
     }
     return VDI_OK;
 }
@@ -25185,6 +25932,7 @@ VDI__FN vdi_status vdi__lds_innovations_bin(vdi_lds_data *a, int64_t lane, int64
 VDI__DEF vdi_status vdi_lds_innovations(const vdi_lds *lds, vdi_lds_data *data, double *e,
                                         vdi_error *err) {
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_innovations", err);
+    if (status == VDI_OK) status = vdi__lds_whole(data, err);
     if (status == VDI_OK) status = vdi__root_begin(&data->exact.root, lds, err);
     if (status < 0) return status;
     vdi__lds_residual(lds, data);
@@ -25208,7 +25956,7 @@ VDI__DEF vdi_status vdi_lds_innovations(const vdi_lds *lds, vdi_lds_data *data, 
  * full. */
 
 /* The means, as they lie in a->m, become deviations from their mean over all bins. */
-VDI__FN void vdi__lds_centre_latents(vdi_lds_data *a) {
+VDI__FN vdi_status vdi__lds_centre_latents(vdi_lds_data *a, vdi_error *err) {
     const int64_t d = a->d;
     double *centre = a->sums.centre, count = 0;
     memset(centre, 0, (size_t)d * sizeof *centre);
@@ -25216,6 +25964,9 @@ VDI__FN void vdi__lds_centre_latents(vdi_lds_data *a) {
         vdi__add_rows(a->lengths[i], d, vdi__lds_slot(a, a->m, i), centre);
         count += (double)a->lengths[i];
     }
+    vdi_status status = vdi_ranks_sum(&a->ranks, centre, d, err);
+    if (status == VDI_OK) status = vdi_ranks_sum(&a->ranks, &count, 1, err);
+    if (status < 0) return status;
     for (int64_t k = 0; k < d; k++)
         centre[k] /= count;
     for (int64_t i = 0; i < a->trials; i++) {
@@ -25225,21 +25976,59 @@ VDI__FN void vdi__lds_centre_latents(vdi_lds_data *a) {
                 z[k] -= centre[k];
         }
     }
+    return VDI_OK;
 }
 
-/* xx (K,K) += the second moment of x = (z, 1, u) where z has mean m and covariance S */
+/* xx (K,K) = [xx +] x x' of x = (m, 1, u) */
 VDI__FN void vdi__lds_add_moment(const vdi_lds_data *a, const double *m, const double *u,
-                                 const double *S, double *xx) {
+                                 double *xx) {
     const int64_t d = a->d, U = a->inputs, K = d + 1 + U;
     for (int64_t i = 0; i < K; i++) {
-        double x = i < d ? m[i] : i == d ? 1 : u[i - d - 1];
+        const double x = i < d ? m[i] : i == d ? 1 : u[i - d - 1];
         for (int64_t j = 0; j < d; j++)
-            xx[i * K + j] += x * m[j] + (i < d ? S[i * d + j] : 0);
+            xx[i * K + j] += x * m[j];
         xx[i * K + d] += x;
         for (int64_t j = 0; j < U; j++)
             xx[i * K + d + 1 + j] += x * u[j];
     }
 }
+
+/* The part of xx (K,K) that the latents' covariances are, summed into S (d,d). */
+VDI__FN void vdi__lds_add_spread(const vdi_lds_data *a, const double *S, double *xx) {
+    const int64_t d = a->d, K = a->sums.K;
+    for (int64_t i = 0; i < d * d; i++)
+        xx[i / d * K + i % d] += S[i];
+}
+
+/* ---- sums of covariances, as they come ------------------------------------------------------- */
+
+VDI__FN void vdi__lds_clear_sums(vdi_lds_data *a) {
+    const size_t block = (size_t)(a->d * a->d) * sizeof(double);
+    vdi__chain_clear_covariances(&a->chain);
+    if (a->sums.S_channel) memset(a->sums.S_channel, 0, (size_t)a->n * block);
+    if (a->sums.S_pattern) memset(a->sums.S_pattern, 0, (size_t)a->pattern.count * block);
+}
+
+VDI__FN vdi_status vdi__lds_take_covariances(void *user, int64_t lane, int64_t t, int64_t bins,
+                                             const double *S, const double *O, vdi_error *err) {
+    vdi_lds_data *a = (vdi_lds_data *)user;
+    vdi__lds_sums *s = &a->sums;
+    const int64_t n = a->n, dd = a->d * a->d, at = lane * a->T + t;
+    const double w = a->lane.weight[lane];
+    (void)err;
+    vdi__chain_add_covariances(&a->chain, w, a->lane.lengths[lane], t, bins, S, O);
+    if (s->S_channel) {
+        for (int64_t trial = 0; trial < (int64_t)w; trial++)
+            vdi__add_products(n, dd, bins, a->lane.mask + at * n, n, S, dd, s->S_channel, dd);
+    }
+    for (int64_t i = 0; s->S_pattern && i < bins; i++) {
+        const int64_t q = a->pattern.in_lane[at + i];
+        vdi_axpby(VDI_F64, (size_t)dd, w, S + i * dd, 1, s->S_pattern + q * dd);
+    }
+    return VDI_OK;
+}
+
+/* ---- sums of means --------------------------------------------------------------------------- */
 
 /* yx += the products of a trial's observations with x; a missing value counts 0. */
 VDI__FN void vdi__lds_sum_outputs(vdi_lds_data *a, int64_t trial) {
@@ -25274,13 +26063,11 @@ VDI__FN void vdi__lds_sum_regressors(vdi_lds_data *a, int64_t trial) {
 /* Nothing missing: one xx for all channels. */
 VDI__FN void vdi__lds_sum_complete(vdi_lds_data *a) {
     vdi__lds_sums *s = &a->sums;
-    const int64_t d = a->d, dd = d * d, K = s->K;
-    for (int64_t g = 0; g < a->lane.count; g++) {
-        vdi_sum_rows(VDI_F64, (size_t)a->lane.lengths[g], (size_t)dd, a->S + g * a->T * dd,
-                     (size_t)dd, false, s->g.normal);
-        for (int64_t i = 0; i < dd; i++)
-            s->xx[i / d * K + i % d] += a->lane.weight[g] * s->g.normal[i];
-    }
+    const int64_t K = s->K;
+    vdi__lds_add_spread(a, a->chain.middle, s->xx);
+    vdi__lds_add_spread(a, a->chain.begin, s->xx);
+    vdi__lds_add_spread(a, a->chain.end, s->xx);
+    vdi__lds_add_spread(a, a->chain.alone, s->xx);
     for (int64_t i = 0; i < a->trials; i++) {
         vdi__lds_sum_regressors(a, i);
         vdi__lds_sum_outputs(a, i);
@@ -25291,23 +26078,26 @@ VDI__FN void vdi__lds_sum_complete(vdi_lds_data *a) {
     }
 }
 
-/* Diagonal R: a channel sees only its own observed bins, so each has its own xx, all by one product
+/* Diagonal R: a channel sees only its own observed bins, so each has its own xx, all by products
  * with the mask. */
 VDI__FN void vdi__lds_sum_masked(vdi_lds_data *a) {
     vdi__lds_sums *s = &a->sums;
-    const int64_t d = a->d, dd = d * d, n = a->n, U = a->inputs, T = a->T;
-    const int64_t KK = s->K * s->K, bins = a->lane.count * T;
-    memset(s->wide, 0, (size_t)(bins * KK) * sizeof(double));
+    const int64_t d = a->d, n = a->n, U = a->inputs, T = a->T, KK = s->K * s->K;
+    memset(s->xx_channel, 0, (size_t)(n * KK) * sizeof(double));
+    for (int64_t j = 0; j < n; j++)
+        vdi__lds_add_spread(a, s->S_channel + j * d * d, s->xx_channel + j * KK);
     for (int64_t i = 0; i < a->trials; i++) {
         const double *z = vdi__lds_slot(a, a->m, i), *u = a->u + i * T * U;
-        for (int64_t t = 0; t < a->lengths[i]; t++) {
-            const int64_t bin = a->lane.of[i] * T + t;
-            vdi__lds_add_moment(a, z + t * d, u + t * U, a->S + bin * dd, s->wide + bin * KK);
+        const double *mask = a->lane.mask + a->lane.of[i] * T * n;
+        for (int64_t t = 0; t < a->lengths[i]; t += VDI__LDS_CHUNK) {
+            const int64_t rows = VDI__MIN(a->lengths[i] - t, VDI__LDS_CHUNK);
+            memset(s->wide, 0, (size_t)(rows * KK) * sizeof(double));
+            for (int64_t r = 0; r < rows; r++)
+                vdi__lds_add_moment(a, z + (t + r) * d, u + (t + r) * U, s->wide + r * KK);
+            vdi__add_products(n, KK, rows, mask + t * n, n, s->wide, KK, s->xx_channel, KK);
         }
         vdi__lds_sum_outputs(a, i);
     }
-    vdi_gemm(VDI_F64, VDI_GEMM_TA, (size_t)n, (size_t)KK, (size_t)bins, a->lane.mask, (size_t)n,
-             s->wide, (size_t)KK, s->xx_channel, (size_t)KK);
 }
 
 /* ---- full R with missing values ----------------------------------------------------------------
@@ -25322,6 +26112,7 @@ VDI__FN void vdi__lds_sum_pattern(vdi_lds_data *a, int64_t q, int64_t o) {
     const int64_t last = a->pattern.start[q + 1];
     double *Y = a->observed.Y, *X = a->observed.X;
     memset(s->XX, 0, (size_t)(K * K) * sizeof(double));
+    vdi__lds_add_spread(a, s->S_pattern + q * d * d, s->XX);
     memset(s->Yx, 0, (size_t)(o * K) * sizeof(double));
     memset(s->Yy, 0, (size_t)(o * o) * sizeof(double));
     for (int64_t at = a->pattern.start[q]; at < last; at += VDI__LDS_CHUNK) {
@@ -25330,8 +26121,7 @@ VDI__FN void vdi__lds_sum_pattern(vdi_lds_data *a, int64_t q, int64_t o) {
             const vdi__lds_run bin = vdi__lds_run_at(a, at + r, at + r + 1);
             const int64_t row = bin.trial * T + bin.t;
             const double *z = vdi__lds_slot(a, a->m, bin.trial) + bin.t * d, *u = a->u + row * U;
-            const double *S = a->S + (a->lane.of[bin.trial] * T + bin.t) * d * d;
-            vdi__lds_add_moment(a, z, u, S, s->XX);
+            vdi__lds_add_moment(a, z, u, s->XX);
             vdi__lds_gather(a, 1, o, a->y + row * n, Y + r * o);
             memcpy(X + r * K, z, (size_t)d * sizeof(double));
             X[r * K + d] = 1;
@@ -25476,6 +26266,18 @@ VDI__FN vdi_status vdi__lds_sum_readout(const vdi_lds *p, vdi_lds_data *a, vdi_e
     return VDI_OK;
 }
 
+/* ... over the trials of all processes. */
+VDI__FN vdi_status vdi__lds_sum_ranks(vdi_lds_data *a, vdi_error *err) {
+    vdi__lds_sums *s = &a->sums;
+    const int64_t n = a->n, K = s->K;
+    vdi_status status = vdi_ranks_sum(&a->ranks, s->yy, a->diagonal_r ? n : n * n, err);
+    if (status == VDI_OK) status = vdi_ranks_sum(&a->ranks, s->yx, n * K, err);
+    if (status == VDI_OK) status = vdi_ranks_sum(&a->ranks, s->xx, K * K, err);
+    if (status == VDI_OK && s->xx_channel)
+        status = vdi_ranks_sum(&a->ranks, s->xx_channel, n * K * K, err);
+    return status;
+}
+
 /* The regression of channels `first` ... on (z, u) from the sums, about the means; xx (K,K) is
  * theirs. The constant of a frozen b is none that is sought. */
 VDI__FN void vdi__lds_regression(const vdi_lds *p, vdi_lds_data *a, int64_t first, int64_t rows,
@@ -25614,30 +26416,37 @@ VDI__FN vdi__chain_moments vdi__lds_chain_moments(const vdi_lds_data *a) {
     q.lane_lengths = a->lane.lengths;
     q.lane_weight = a->lane.weight;
     q.m = a->m;
-    q.S = a->S;
-    q.O = a->O;
     q.centre = a->sums.centre;
     q.u = a->u;
+    q.ranks = a->ranks;
     return q;
 }
 
 VDI__DEF vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *data, double *log_likelihood,
                                     vdi_error *err) {
     static const char where[] = "vdi_lds_em_step";
+    vdi__lds_sink sink = VDI__ZERO;
     vdi_status status = vdi__lds_fits(lds, data, where, err);
-    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, true, err);
+    sink.take = vdi__lds_take_covariances;
+    sink.user = data;
+    vdi__lds_clear_sums(data);
+    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, &sink, err);
+    status = vdi_ranks_agree(&data->ranks, status, err);
     if (status < 0) return status;
     vdi_lds next = vdi__lds_next(lds);
     const vdi__chain now = vdi__lds_chain(lds), then = vdi__lds_chain(&next);
     const vdi__chain_moments moments = vdi__lds_chain_moments(data);
-    vdi__lds_centre_latents(data);
-    status = vdi__lds_sum_readout(lds, data, err);
+    double ll = vdi_sum(VDI_F64, (size_t)data->trials, data->ll);
+    status = vdi_ranks_sum(&data->ranks, &ll, 1, err);
+    if (status == VDI_OK) status = vdi__lds_centre_latents(data, err);
+    if (status < 0) return status;
+    status = vdi_ranks_agree(&data->ranks, vdi__lds_sum_readout(lds, data, err), err);
+    if (status == VDI_OK) status = vdi__lds_sum_ranks(data, err);
     if (status == VDI_OK) status = vdi__lds_update_readout(lds, &next, data, err);
     if (status == VDI_OK) status = vdi__chain_update(&now, &then, &moments, &data->chain, err);
     if (status == VDI_OK)
         status = vdi__block_commit(lds->param_count, lds->update, lds->A, where, err);
-    if (status == VDI_OK && log_likelihood)
-        *log_likelihood = vdi_sum(VDI_F64, (size_t)data->trials, data->ll);
+    if (status == VDI_OK && log_likelihood) *log_likelihood = ll;
     return status;
 }
 #endif
@@ -25882,15 +26691,43 @@ VDI__FN void vdi__lds_start_first(vdi_lds *next) {
     if (!(freeze & VDI_LDS_X0)) memset(next->x0, 0, (size_t)d * sizeof(double));
 }
 
+/* yt and yd, for the time of the start, of trials that go by windows: yd lies in the means. */
+VDI__FN vdi_status vdi__lds_start_scratch(vdi_lds_data *a, bool wanted, vdi_error *err) {
+    vdi_allocator *memory = &a->arena.allocator;
+    const size_t rows = vdi_mul_size((size_t)a->trials, (size_t)a->T);
+    const size_t bytes = vdi_mul_size(vdi_mul_size(rows, (size_t)a->n), sizeof(double));
+    if (a->whole) return VDI_OK;
+    if (!wanted) {
+        vdi_free(memory, a->yt, bytes);
+        a->yt = a->yd = NULL;
+        memset(a->m, 0, vdi__lds_means(a) * sizeof(double));
+        return VDI_OK;
+    }
+    a->yt = (double *)vdi_alloc(memory, bytes);
+    a->yd = a->m;
+    if (a->yt) return VDI_OK;
+    return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_lds_init",
+                         "no memory for a start from %lld trials of %lld bins of %lld channels",
+                         (long long)a->trials, (long long)a->T, (long long)a->n);
+}
+
 VDI__DEF vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, uint64_t seed, vdi_error *err) {
     static const char where[] = "vdi_lds_init";
     double *score = NULL;
     vdi_status status = vdi__lds_fits(lds, data, where, err);
+    if (status == VDI_OK) status = vdi__lds_start_scratch(data, true, err);
     if (status < 0) return status;
+    if (data->ranks.count > 1) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "these data are a share of %d processes: begin with data without "
+                             "ranks, then make those with them",
+                             (int)data->ranks.count);
+    }
     vdi_lds next = vdi__lds_next(lds);
     status = vdi__lds_start_state(data, seed, &score, err);
     if (status == VDI_OK) status = vdi__lds_start_readout(&next, data, score, err);
     if (status == VDI_OK) status = vdi__lds_start_dynamics(&next, data, score, err);
+    (void)vdi__lds_start_scratch(data, false, err);
     if (status < 0) return status;
     vdi__lds_start_first(&next);
     return vdi__block_commit(lds->param_count, lds->update, lds->A, where, err);
@@ -25966,7 +26803,8 @@ VDI__DEF vdi_status vdi_lds_sample(const vdi_lds *lds, vdi_lds_data *data, int64
                                    uint64_t seed, double *z, vdi_error *err) {
     const int64_t T = data->T, d = data->d;
     vdi_status status = vdi__lds_fits(lds, data, "vdi_lds_sample", err);
-    if (status == VDI_OK) status = vdi__lds_posterior(lds, data, false, err);
+    if (status == VDI_OK) status = vdi__lds_whole(data, err);
+    if (status == VDI_OK) status = vdi__lds_whole_posterior(lds, data, false, err);
     if (status < 0) return status;
     if (vdi__lds_is_thin(lds, data)) return vdi__lds_exact_sample(lds, data, samples, seed, z, err);
     for (int64_t s = 0; s < samples; s++) {
@@ -25998,13 +26836,24 @@ VDI__FN void vdi__lds_emit_covariance(const vdi_lds *p, const double *P, double 
     vdi_gemm(VDI_F64, VDI_GEMM_TB | VDI_GEMM_ACC, n, n, d, CP, d, p->C, d, V, n);
 }
 
+VDI__FN vdi_status vdi__lds_take_last(void *user, int64_t lane, int64_t t, int64_t bins,
+                                      const double *S, const double *O, vdi_error *err) {
+    vdi_lds_data *a = (vdi_lds_data *)user;
+    const int64_t dd = a->d * a->d;
+    (void)O;
+    (void)err;
+    if (t + bins == a->lane.lengths[lane])
+        memcpy(a->last + lane * dd, S + (bins - 1) * dd, (size_t)dd * sizeof *S);
+    return VDI_OK;
+}
+
 /* The last bin of a trial into ahead_m and ahead_P; false if it has none. */
 VDI__FN bool vdi__lds_last_bin(const vdi_lds *p, vdi_lds_data *a, int64_t trial) {
     const int64_t d = a->d, dd = d * d, last = a->lengths[trial] - 1;
     const double *m = p->x0, *P = p->Q0;
     if (last >= 0) {
         m = vdi__lds_slot(a, a->m, trial) + last * d;
-        P = a->S + (a->lane.of[trial] * a->T + last) * dd;
+        P = a->last + a->lane.of[trial] * dd;
     }
     memcpy(a->ahead_m, m, (size_t)d * sizeof(double));
     memcpy(a->ahead_P, P, (size_t)dd * sizeof(double));
@@ -26024,7 +26873,10 @@ VDI__DEF vdi_status vdi_lds_forecast(const vdi_lds *lds, vdi_lds_data *data, int
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "horizon is %lld, expected at least 1",
                              (long long)horizon);
     }
-    status = vdi__lds_posterior(lds, data, true, err);
+    vdi__lds_sink sink = VDI__ZERO;
+    sink.take = vdi__lds_take_last;
+    sink.user = data;
+    status = vdi__lds_posterior(lds, data, &sink, err);
     if (status < 0) return status;
     for (int64_t i = 0; i < data->trials; i++) {
         bool step = vdi__lds_last_bin(lds, data, i);
@@ -27391,9 +28243,17 @@ VDI__FN vdi__chain_moments vdi__plds_chain_moments(const vdi_plds_data *a) {
     q.T = a->T;
     q.lengths = q.lane_lengths = a->lengths;
     q.m = a->q.m;
-    q.S = a->q.S;
-    q.O = a->q.O;
     return q;
+}
+
+VDI__FN void vdi__plds_add_covariances(vdi_plds_data *a) {
+    const int64_t dd = a->d * a->d;
+    vdi__chain_clear_covariances(&a->chain);
+    for (int64_t i = 0; i < a->trials; i++) {
+        if (a->lengths[i] == 0) continue;
+        vdi__chain_add_covariances(&a->chain, 1, a->lengths[i], 0, a->lengths[i],
+                                   a->q.S + i * a->T * dd, a->q.O + i * (a->T - 1) * dd);
+    }
 }
 
 VDI__DEF vdi_status vdi_plds_em_step(vdi_plds *plds, vdi_plds_data *data, double *elbo,
@@ -27406,6 +28266,7 @@ VDI__DEF vdi_status vdi_plds_em_step(vdi_plds *plds, vdi_plds_data *data, double
     vdi_plds next = vdi__plds_next(plds);
     const vdi__chain now = vdi__plds_chain(plds), then = vdi__plds_chain(&next);
     const vdi__chain_moments moments = vdi__plds_chain_moments(data);
+    vdi__plds_add_covariances(data);
     status = vdi__chain_update(&now, &then, &moments, &data->chain, err);
     if (status < 0) return status;
     u.p = plds;
@@ -38376,6 +39237,20 @@ VDI__FN void vdi__penta_solve(int64_t T, const double *a, const double *e, const
         if (t + 2 < T) x[t] -= f[t] * x[t + 2];
     }
 }
+/* Two right-hand sides at once: each chain waits for itself alone. */
+VDI__FN void vdi__penta_solve2(int64_t T, const double *a, const double *e, const double *f,
+                               double *x, double *y) {
+    for (int64_t t = 1; t < T; t++) {
+        const double f2 = t >= 2 ? f[t - 2] : 0;
+        x[t] -= e[t - 1] * x[t - 1] + (t >= 2 ? f2 * x[t - 2] : 0);
+        y[t] -= e[t - 1] * y[t - 1] + (t >= 2 ? f2 * y[t - 2] : 0);
+    }
+    for (int64_t t = T - 1; t >= 0; t--) {
+        const double e1 = t + 1 < T ? e[t] : 0, f2 = t + 2 < T ? f[t] : 0;
+        x[t] = x[t] * a[t] - (t + 1 < T ? e1 * x[t + 1] : 0) - (t + 2 < T ? f2 * x[t + 2] : 0);
+        y[t] = y[t] * a[t] - (t + 1 < T ? e1 * y[t + 1] : 0) - (t + 2 < T ? f2 * y[t + 2] : 0);
+    }
+}
 /* s = G c and g = G' z */
 VDI__FN void vdi__ar2_apply(int64_t T, double g1, double g2, const double *c, double *s) {
     for (int64_t t = 0; t < T; t++)
@@ -38397,9 +39272,8 @@ typedef struct vdi__oasis_newton_state {
     double b, db, gap, mean;
 } vdi__oasis_newton_state;
 
-VDI__FN vdi__oasis_newton_state vdi__oasis_interior_begin(vdi__oasis *o, bool held) {
+VDI__FN vdi__oasis_newton_state vdi__oasis_interior_state(const vdi__oasis *o, bool held) {
     vdi__oasis_newton_state n = VDI__ZERO;
-    double level = 1;
     n.g1 = o->d + o->r;
     n.g2 = -o->d * o->r;
     n.scale = o->noise > 0 ? o->noise : 1;
@@ -38419,23 +39293,46 @@ VDI__FN vdi__oasis_newton_state vdi__oasis_interior_begin(vdi__oasis *o, bool he
     n.dual = o->aux[9];
     n.w = o->aux[10];
     n.dc = o->aux[11];
-    /* a start whose calcium is about what the trace holds */
-    for (int64_t t = 0; t < o->T; t++) {
-        level += fabs(o->y[t] / n.scale - n.b) / (double)o->T;
-    }
-    level *= (1 - o->d) * (1 - o->r);
-    for (int64_t t = 0; t < o->T; t++) {
-        n.s[t] = level;
-        n.z[t] = n.lambda + 1 / sqrt(level);
-    }
-    for (int64_t t = 0; t < o->T; t++) {
-        n.c[t] = n.s[t] + (t >= 1 ? n.g1 * n.c[t - 1] : 0) + (t >= 2 ? n.g2 * n.c[t - 2] : 0);
-    }
     return n;
 }
 
-/* What the conditions of optimality miss; true if that is little enough. */
-VDI__FN bool vdi__oasis_interior_missing(const vdi__oasis *o, vdi__oasis_newton_state *n) {
+/* How a solve is made: from the solution before it, whose lambda was `away`, in units of the noise
+ * (0: from afar); to what gap. It leaves the slope. */
+typedef struct vdi__oasis_interior_how {
+    double away, enough, slope;
+} vdi__oasis_interior_how;
+
+/* Where the iteration starts: with calcium of about what the trace holds, or from the solution for
+ * a lambda nearby, which is moved off the walls. */
+VDI__FN void vdi__oasis_interior_begin(const vdi__oasis *o, vdi__oasis_newton_state *n,
+                                       const vdi__oasis_interior_how *how) {
+    const double off = VDI__MAX(0.1 * how->away, 1e-5);
+    const bool nearby = how->away > 0;
+    double level = 1;
+    for (int64_t t = 0; t < o->T && !nearby; t++) {
+        level += fabs(o->y[t] / n->scale - n->b) / (double)o->T;
+    }
+    level *= (1 - o->d) * (1 - o->r);
+    for (int64_t t = 0; t < o->T; t++) {
+        if (nearby) {
+            if (n->s[t] > 0)
+                n->z[t] = VDI__MAX(n->z[t], off / n->s[t]);
+            else
+                n->s[t] = off / n->z[t];
+        } else {
+            n->s[t] = level;
+            n->z[t] = n->lambda + 1 / sqrt(level);
+        }
+    }
+    for (int64_t t = 0; t < o->T; t++) {
+        n->c[t] = n->s[t] + (t >= 1 ? n->g1 * n->c[t - 1] : 0) + (t >= 2 ? n->g2 * n->c[t - 2] : 0);
+    }
+}
+
+/* What the conditions of optimality miss; true if that is little enough: a gap of `enough` of the
+ * objective. */
+VDI__FN bool vdi__oasis_interior_missing(const vdi__oasis *o, vdi__oasis_newton_state *n,
+                                         double enough) {
     const double T = (double)o->T;
     double infeasible = 0, objective = 0;
     n->gap = 0;
@@ -38453,8 +39350,8 @@ VDI__FN bool vdi__oasis_interior_missing(const vdi__oasis *o, vdi__oasis_newton_
         objective += 0.5 * residual * residual + n->lambda * n->s[t];
     }
     if (n->held) n->mean = 0;
-    return n->gap <= 1e-10 * (objective + 1) && infeasible <= 1e-8 * (T + objective) &&
-           fabs(n->mean) <= 1e-8 * T;
+    return n->gap <= enough * (objective + 1) && infeasible <= 100 * enough * (T + objective) &&
+           fabs(n->mean) <= 100 * enough * T;
 }
 
 VDI__FN void vdi__oasis_interior_end(vdi__oasis *o, const vdi__oasis_newton_state *n) {
@@ -38469,13 +39366,14 @@ VDI__FN void vdi__oasis_interior_end(vdi__oasis *o, const vdi__oasis_newton_stat
     }
 }
 
-/* I + G'(Z/S)G, factored. */
-VDI__FN void vdi__oasis_interior_factor(const vdi__oasis *o, vdi__oasis_newton_state *n) {
+/* I + G'WG, factored, with W = Z/S of at most `most`. */
+VDI__FN void vdi__oasis_interior_factor(const vdi__oasis *o, vdi__oasis_newton_state *n,
+                                        double most) {
     const int64_t T = o->T;
     const double g1 = n->g1, g2 = n->g2;
     double *w = n->w;
     for (int64_t t = 0; t < T; t++) {
-        w[t] = n->z[t] / n->s[t];
+        w[t] = VDI__MIN(n->z[t] / n->s[t], most);
     }
     for (int64_t t = 0; t < T; t++) {
         const double w0 = w[t], w1 = t + 1 < T ? w[t + 1] : 0, w2 = t + 2 < T ? w[t + 2] : 0;
@@ -38485,12 +39383,50 @@ VDI__FN void vdi__oasis_interior_factor(const vdi__oasis *o, vdi__oasis_newton_s
         n->one[t] = 1;
     }
     vdi__penta_factor(T, n->a, n->e, n->f);
-    n->border = (double)T;
+}
+
+/* dc and db from the right-hand side in dc, `mean` being b's own. The first time after a factor,
+ * the solution for ones comes along. */
+VDI__FN void vdi__oasis_interior_solve(const vdi__oasis *o, vdi__oasis_newton_state *n, double mean,
+                                       bool first) {
+    const int64_t T = o->T;
+    double sum = 0;
+    if (n->held || !first)
+        vdi__penta_solve(T, n->a, n->e, n->f, n->dc);
+    else
+        vdi__penta_solve2(T, n->a, n->e, n->f, n->dc, n->one);
+    n->db = 0;
     if (n->held) return;
-    vdi__penta_solve(T, n->a, n->e, n->f, n->one);
-    for (int64_t t = 0; t < T; t++) {
-        n->border -= n->one[t];
+    if (first) {
+        n->border = (double)T;
+        for (int64_t t = 0; t < T; t++) {
+            n->border -= n->one[t];
+        }
     }
+    for (int64_t t = 0; t < T; t++) {
+        sum += n->dc[t];
+    }
+    n->db = n->border > 1e-12 * (double)T ? (mean - sum) / n->border : 0;
+    for (int64_t t = 0; t < T; t++) {
+        n->dc[t] -= n->db * n->one[t];
+    }
+}
+
+/* How |y - b - c|^2 grows with lambda^2, both in units of the noise, at the solution: what moves
+ * with lambda is (I + G'WG) dc + 1 db = -G'1, and 1'dc + T db = 0. There W is huge where there is
+ * no spike, and a million says as much with figures left. */
+VDI__FN double vdi__oasis_interior_slope(const vdi__oasis *o, vdi__oasis_newton_state *n) {
+    double slope = 0;
+    vdi__oasis_interior_factor(o, n, 1e6);
+    for (int64_t t = 0; t < o->T; t++) {
+        n->rhs[t] = -1;
+    }
+    vdi__ar2_adjoint(o->T, n->g1, n->g2, n->rhs, n->dc);
+    vdi__oasis_interior_solve(o, n, 0, true);
+    for (int64_t t = 0; t < o->T; t++) {
+        slope -= (o->y[t] / n->scale - n->b - n->c[t]) * (n->dc[t] + n->db);
+    }
+    return n->lambda > 0 ? slope / n->lambda : 0;
 }
 
 /* The direction towards s z = mu (with the second-order term of the direction before it, if
@@ -38509,17 +39445,7 @@ VDI__FN double vdi__oasis_interior_direction(const vdi__oasis *o, vdi__oasis_new
     for (int64_t t = 0; t < T; t++) {
         dc[t] -= n->dual[t];
     }
-    vdi__penta_solve(T, n->a, n->e, n->f, dc);
-    if (!n->held) {
-        double sum = 0;
-        for (int64_t t = 0; t < T; t++) {
-            sum += dc[t];
-        }
-        n->db = n->border > 1e-12 * (double)T ? (n->mean - sum) / n->border : 0;
-        for (int64_t t = 0; t < T; t++) {
-            dc[t] -= n->db * n->one[t];
-        }
-    }
+    vdi__oasis_interior_solve(o, n, n->mean, !corrected);
     vdi__ar2_apply(T, n->g1, n->g2, dc, ds);
     for (int64_t t = 0; t < T; t++) {
         dz[t] = rhs[t] - n->w[t] * ds[t];
@@ -38530,17 +39456,19 @@ VDI__FN double vdi__oasis_interior_direction(const vdi__oasis *o, vdi__oasis_new
 }
 
 /* At o->lambda; b is free unless `held`. The unit of the problem is the noise. */
-VDI__FN bool vdi__oasis_interior(vdi__oasis *o, bool held) {
-    vdi__oasis_newton_state n = vdi__oasis_interior_begin(o, held);
+VDI__FN bool vdi__oasis_interior(vdi__oasis *o, bool held, vdi__oasis_interior_how *how) {
+    vdi__oasis_newton_state n = vdi__oasis_interior_state(o, held);
     const int64_t T = o->T;
+    vdi__oasis_interior_begin(o, &n, how);
     o->solves++;
     for (int round = 0; round < 100; round++) {
-        if (vdi__oasis_interior_missing(o, &n)) {
+        if (vdi__oasis_interior_missing(o, &n, how->enough)) {
+            how->slope = vdi__oasis_interior_slope(o, &n);
             vdi__oasis_interior_end(o, &n);
             return true;
         }
         if (!(n.gap >= 0)) return false;
-        vdi__oasis_interior_factor(o, &n);
+        vdi__oasis_interior_factor(o, &n, HUGE_VAL);
         double step = vdi__oasis_interior_direction(o, &n, 0, false), after = 0;
         for (int64_t t = 0; t < T; t++) {
             after += (n.s[t] + step * n.ds[t]) * (n.z[t] + step * n.dz[t]);
@@ -38559,57 +39487,59 @@ VDI__FN bool vdi__oasis_interior(vdi__oasis *o, bool held) {
     return false;
 }
 
-VDI__FN bool vdi__oasis_interior_b(vdi__oasis *o) {
-    if (o->held) return vdi__oasis_interior(o, true);
-    bool good = vdi__oasis_interior(o, false);
+/* From nearby, and from afar if that led nowhere. */
+VDI__FN bool vdi__oasis_interior_from(vdi__oasis *o, bool held, vdi__oasis_interior_how *how) {
+    const double b = o->b;
+    if (vdi__oasis_interior(o, held, how)) return true;
+    if (!(how->away > 0)) return false;
+    how->away = 0;
+    o->b = b;
+    return vdi__oasis_interior(o, held, how);
+}
+
+VDI__FN bool vdi__oasis_interior_b(vdi__oasis *o, vdi__oasis_interior_how *how) {
+    if (o->held) return vdi__oasis_interior_from(o, true, how);
+    bool good = vdi__oasis_interior_from(o, false, how);
     if (o->desc.baseline_nonneg && o->b < 0) {
         o->b = 0;
-        good = vdi__oasis_interior(o, true);
+        how->away = 0;
+        good = vdi__oasis_interior_from(o, true, how);
     }
     return good;
 }
 
-/* The residual is a piecewise linear function of lambda^2, so the secant in lambda^2 lands on the
- * piece and then on the point. At lambda = 0 a free b has no say (calcium can stand in for it), so
- * the search begins above and takes what is tiny for 0. */
+/* The residual is a piecewise linear function of lambda^2 whose slope a solution tells, so Newton's
+ * steps land on the piece and then on the point; solutions far from it need not be sharp. At lambda
+ * = 0 a free b has no say (calcium can stand in for it), so the search begins above and takes what
+ * is tiny for 0. */
 VDI__FN bool vdi__oasis_solve_order2(vdi__oasis *o) {
-    const double target = vdi__oasis_target(o), tiny = 1e-3 * o->noise;
+    const double target = vdi__oasis_target(o), tiny = 1e-3 * o->noise, sharp = 1e-10;
+    vdi__oasis_interior_how how = {0, 1e-4, 0};
     if (o->desc.has_lambda) {
         o->lambda = o->desc.lambda;
-        return vdi__oasis_interior_b(o);
+        how.enough = sharp;
+        return vdi__oasis_interior_b(o, &how);
     }
-    double low = 0, high = HUGE_VAL, rss_low = 0, rss_high = 0;
-    double last = 0, rss_last = 0;
+    double low = 0, high = HUGE_VAL;
     o->lambda = 10 * o->noise;
     for (int i = 0; i < 60; i++) {
         const double square = o->lambda * o->lambda;
-        const bool good = vdi__oasis_interior_b(o);
-        const double rss = vdi__oasis_rss(o);
-        if (!good || fabs(rss - target) <= 1e-7 * target || (rss > target && o->lambda <= tiny))
-            return good;
-        if (rss < target) {
-            low = square;
-            rss_low = rss;
-        } else {
-            high = square;
-            rss_high = rss;
+        if (!vdi__oasis_interior_b(o, &how)) return false;
+        const double rss = vdi__oasis_rss(o), off = fabs(rss - target) / target;
+        const bool nothing = rss > target && o->lambda <= tiny, is_sharp = how.enough <= sharp;
+        if (is_sharp && (off <= 1e-7 || nothing)) return true;
+        if (is_sharp || off > 10 * sqrt(how.enough)) { /* else it may be on the other side */
+            low = rss < target ? square : low;
+            high = rss < target ? high : square;
         }
-        if (high < HUGE_VAL && high - low <= 1e-13 * high) return good;
-        double next = i && rss != rss_last
-                          ? square + (target - rss) * (square - last) / (rss - rss_last)
-                          : -1;
-        last = square;
-        rss_last = rss;
-        if (!(low > 0)) {
-            next = VDI__MAX(0.1 * high, tiny * tiny); /* not bracketed yet */
-        } else if (!(high < HUGE_VAL)) {
-            next = VDI__MIN(VDI__MAX(next, 2 * low), 10 * low);
-        } else if (!(next > low && next < high)) {
-            next =
-                low + (high - low) *
-                          VDI__MIN(VDI__MAX((target - rss_low) / (rss_high - rss_low), 0.1), 0.9);
-        }
-        o->lambda = sqrt(next);
+        if (high < HUGE_VAL && high - low <= 1e-13 * high) return is_sharp;
+        how.enough = nothing ? sharp : VDI__MAX(VDI__MIN(1e-4 * off * off, how.enough), sharp);
+        double next = how.slope > 0 ? square + (target - rss) / how.slope : -1;
+        if (!(next > low && next < high)) next = high < HUGE_VAL ? 0.5 * (low + high) : 4 * square;
+        next = VDI__MAX(VDI__MIN(next, 30 * square), square / 30);
+        o->lambda = sqrt(VDI__MAX(next, tiny * tiny));
+        how.away = fabs(o->lambda - sqrt(square)) / o->noise;
+        if (how.away > 0.3) how.away = 0;
     }
     return false;
 }
@@ -39308,6 +40238,16 @@ VDI__FN vdi_status vdi__ds_check_sizes(const vdi_deepspike_desc *d, vdi_error *e
     return VDI_OK;
 }
 
+VDI__FN vdi_status vdi__ds_check_ranks(const vdi_deepspike_desc *d, vdi_error *err) {
+    const bool dreams = d->train.estimator == VDI_DEEPSPIKE_WAKE_SLEEP;
+    const int64_t most = dreams ? VDI__MIN(d->train.batch, d->train.dreams) : d->train.batch;
+    const vdi_status status = vdi_ranks_check(&d->ranks, err);
+    if (status < 0 || d->ranks.count <= most) return status;
+    return vdi_error_set(err, VDI_ERR_ARGUMENT, "vdi_deepspike_desc",
+                         "ranks.count is %d: expected at most train.batch%s, %lld",
+                         (int)d->ranks.count, dreams ? " and train.dreams" : "", (long long)most);
+}
+
 VDI__FN vdi_status vdi__ds_check_parts(const vdi_deepspike_desc *d, vdi_error *err);
 
 VDI__DEF vdi_status vdi_deepspike_desc_check(const vdi_deepspike_desc *desc, vdi_error *err) {
@@ -39318,6 +40258,7 @@ VDI__DEF vdi_status vdi_deepspike_desc_check(const vdi_deepspike_desc *desc, vdi
     }
     vdi_status status = vdi_fields_check(vdi_deepspike_desc_fields(), &d, err);
     if (status >= 0) status = vdi__ds_check_sizes(&d, err);
+    if (status >= 0) status = vdi__ds_check_ranks(&d, err);
     return status < 0 ? status : vdi__ds_check_parts(&d, err);
 }
 
@@ -40448,6 +41389,8 @@ typedef struct vdi__ds_pass {
     vdi_deepspike_estimator estimator;
     const vdi__ds_estimator *how;       /* its row */
     int64_t B, K, frames, bins, lo, hi; /* lo..hi: the bins that count */
+    int64_t first, total;               /* B of `total` from there on; the others are another
+                                           process's */
     const void *x;                      /* (B,frames,streams) */
     const int64_t *trace;               /* (B) */
     const unsigned char *const *seen;   /* (B) of (frames) */
@@ -40992,7 +41935,7 @@ VDI__FN vdi_status vdi__ds_job_samples(vdi__ds_pass *g, int64_t b, vdi__ds_worke
     u.g = g;
     u.b = b;
     u.a = &w->arena;
-    u.rng = vdi__ds_rng(g->m, VDI__DS_RNG_TRAIN, g->draw, (uint64_t)b);
+    u.rng = vdi__ds_rng(g->m, VDI__DS_RNG_TRAIN, g->draw, (uint64_t)(g->first + b));
     vdi_status status = vdi__ds_snippet_reserve(&u, err);
     if (status >= 0) status = vdi__ds_draw_trains(&u, err);
     if (status >= 0) status = vdi__ds_likelihood(&u, w->tape, err);
@@ -41066,7 +42009,7 @@ VDI__FN bool vdi__ds_gather(vdi_deepspike *m, const vdi_deepspike_data *data,
                    (size_t)bins);
         }
     }
-    g->B = n;
+    g->B = g->total = n;
     g->frames = frames;
     g->x = x;
     g->trace = batch->trace;
@@ -41121,7 +42064,7 @@ VDI__FN vdi_status vdi__ds_batch_forward(vdi_deepspike *m, vdi__ds_pass *g, vdi_
     return VDI_OK;
 }
 
-/* All jobs over the pool, and the mean of their bounds. */
+/* All jobs over the pool, and what they add to the mean of the bounds. */
 VDI__FN vdi_status vdi__ds_batch_jobs(vdi_deepspike *m, vdi__ds_pass *g, int64_t jobs, double *mean,
                                       vdi_error *err) {
     double sum = 0;
@@ -41135,7 +42078,7 @@ VDI__FN vdi_status vdi__ds_batch_jobs(vdi_deepspike *m, vdi__ds_pass *g, int64_t
     for (int64_t b = 0; b < g->B; b++) {
         sum += g->bound[b];
     }
-    *mean = sum / (double)g->B;
+    *mean = sum / (double)g->total;
     return VDI_OK;
 }
 
@@ -41162,7 +42105,7 @@ VDI__FN void vdi__ds_batch_recurrent(vdi_deepspike *m, const vdi__ds_pass *g, in
     }
 }
 
-/* Network, jobs, and the gradient of -bound/B added to the parameters. The theta gradient of each
+/* Network, jobs, and the gradient of -bound/total added to the parameters. The theta gradient of each
  * snippet is left in g->d_theta. */
 VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *mean,
                                      vdi_error *err) {
@@ -41171,7 +42114,7 @@ VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *
     const int64_t B = g->B, P = d->generative.theta_count;
     const int64_t jobs = g->how->labels ? (B + VDI__DS_ROWS - 1) / VDI__DS_ROWS : B;
     const size_t weights = correlated ? (size_t)vdi__ds_rnn_size(d->hidden) : 0;
-    const double scale = -1 / (double)B;
+    const double scale = -1 / (double)g->total;
     vdi__ds_outputs out;
     vdi_arena *a = &m->arena;
     g->m = m;
@@ -41250,11 +42193,11 @@ VDI__FN vdi_status vdi__ds_pass_of(vdi_deepspike *m, const vdi_deepspike_data *d
     return VDI_OK;
 }
 
-/* The mean over snippets of the gradient of theta i. */
+/* What these snippets add to the mean of the gradient of theta i. */
 VDI__FN double vdi__ds_mean_theta_grad(const vdi__ds_pass *g, int64_t P, int64_t i) {
     double sum = 0;
     for (int64_t b = 0; b < g->B; b++) {
-        sum += g->d_theta[b * P + i] / (double)g->B;
+        sum += g->d_theta[b * P + i] / (double)g->total;
     }
     return sum;
 }
@@ -41314,6 +42257,7 @@ VDI__FN int64_t vdi__ds_choose(const vdi_deepspike_data *data, vdi_rng *rng, int
 
 /* The memory of the dreams of a step. */
 typedef struct vdi__ds_dreams {
+    int64_t first;        /* the number of the first one, in the step */
     char *x, *spikes, *f; /* (n,frames,streams); (streams,bins) of one of them, and its f */
     unsigned char *label; /* (n,streams,bins) */
     int64_t *trace;       /* (n): whose cell dreams */
@@ -41328,7 +42272,7 @@ VDI__FN vdi_status vdi__ds_dream(vdi_deepspike *m, const vdi_deepspike_data *dat
     const int64_t R = d->upsample, bins = frames * R, M = gen->streams, P = data->theta_count;
     const size_t size = vdi_dtype_size(d->dtype);
     double theta[VDI_DEEPSPIKE_THETA];
-    vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_DREAM, step, (uint64_t)b);
+    vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_DREAM, step, (uint64_t)(u->first + b));
     u->trace[b] = (int64_t)vdi_rng_below(&rng, (uint64_t)data->traces);
     memcpy(theta, data->theta + data->cell[u->trace[b]] * P, (size_t)P * sizeof *theta);
     if (d->amplitude) theta[gen->amplitude] += d->amplitude_spread * vdi_rng_normal(&rng);
@@ -41356,9 +42300,12 @@ VDI__FN vdi_status vdi__ds_dream_pass(vdi_deepspike *m, const vdi_deepspike_data
                                       int64_t frames, vdi__ds_pass *g, uint64_t step,
                                       vdi_error *err) {
     const vdi_deepspike_desc *d = &m->desc;
-    const int64_t n = d->train.dreams, bins = frames * d->upsample, M = d->generative.streams;
+    const int64_t bins = frames * d->upsample, M = d->generative.streams;
     const size_t size = vdi_dtype_size(d->dtype);
+    int64_t to;
     vdi__ds_dreams u;
+    vdi_ranks_share(&d->ranks, d->train.dreams, &u.first, &to);
+    const int64_t n = to - u.first;
     u.x = (char *)vdi_arena_alloc(&m->arena, (size_t)(n * frames * M) * size);
     u.spikes = (char *)vdi_arena_alloc(&m->arena, 2 * (size_t)(bins * M) * size);
     u.label = (unsigned char *)vdi_arena_alloc(&m->arena, (size_t)(n * M * bins));
@@ -41371,6 +42318,8 @@ VDI__FN vdi_status vdi__ds_dream_pass(vdi_deepspike *m, const vdi_deepspike_data
         if (status < 0) return status;
     }
     g->B = n;
+    g->first = u.first;
+    g->total = d->train.dreams;
     g->K = 1;
     g->frames = frames;
     g->x = u.x;
@@ -41388,10 +42337,11 @@ typedef struct vdi__ds_step {
     int64_t cell;
     double bound, sleep, rate;
     vdi__ds_pass batch, dreams;
+    double d_theta[VDI_DEEPSPIKE_THETA];                            /* the gradient's mean */
     double theta[VDI_DEEPSPIKE_THETA], square[VDI_DEEPSPIKE_THETA]; /* RMSprop's */
 } vdi__ds_step;
 
-/* Snippets of one cell, their bound and gradients, and those of the dreams. */
+/* Snippets of one cell, their bound and gradients, and those of the dreams: this process's. */
 VDI__FN vdi_status vdi__ds_step_gradients(vdi_deepspike *m, vdi_deepspike_data *data,
                                           vdi__ds_step *s, vdi_error *err) {
     const vdi_deepspike_train *tr = &m->desc.train;
@@ -41408,15 +42358,44 @@ VDI__FN vdi_status vdi__ds_step_gradients(vdi_deepspike *m, vdi_deepspike_data *
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_step", "no memory for a batch");
     vdi_rng rng = vdi__ds_rng(m, VDI__DS_RNG_BATCH, (uint64_t)m->step, 0);
     s->cell = vdi__ds_choose(data, &rng, batch.frames, batch.count, place, place + tr->batch);
-    batch.trace = place;
-    batch.start = place + tr->batch;
+    int64_t from, to;
+    vdi_ranks_share(&m->desc.ranks, tr->batch, &from, &to);
+    batch.count = to - from;
+    batch.trace = place + from;
+    batch.start = place + tr->batch + from;
     vdi_status status = vdi__ds_pass_of(m, data, &batch, &s->batch, err);
     if (status < 0) return status;
+    s->batch.first = from;
+    s->batch.total = tr->batch;
     vdi_params_zero_grad(m->params);
     status = vdi__ds_batch_run(m, &s->batch, &s->bound, err);
+    for (int64_t i = 0; status >= 0 && i < data->theta_count; i++)
+        s->d_theta[i] = vdi__ds_mean_theta_grad(&s->batch, data->theta_count, i);
     if (status < 0 || !s->batch.how->dreams) return status;
     status = vdi__ds_dream_pass(m, data, batch.frames, &s->dreams, batch.draw, err);
     return status < 0 ? status : vdi__ds_batch_run(m, &s->dreams, &s->sleep, err);
+}
+
+/* Bounds and gradients of this process become those of all; a failure of one is one of each. */
+VDI__FN vdi_status vdi__ds_step_ranks(vdi_deepspike *m, vdi_status status, vdi__ds_step *s,
+                                      vdi_error *err) {
+    const vdi_ranks *ranks = &m->desc.ranks;
+    const int64_t total = m->params->total;
+    if (ranks->count <= 1) return status;
+    double *sum = (double *)vdi_arena_alloc(&m->arena, (size_t)total * sizeof *sum);
+    if (!sum && status >= 0)
+        status = vdi_error_set(err, VDI_ERR_MEMORY, "vdi_deepspike_step", "no memory for a sum");
+    status = vdi_ranks_agree(ranks, status, err);
+    if (status < 0) return status;
+    for (int64_t i = 0; i < total; i++)
+        sum[i] = vdi_dtype_load(m->params->dtype, m->params->grads, i);
+    status = vdi_ranks_sum(ranks, sum, total, err);
+    for (int64_t i = 0; status >= 0 && i < total; i++)
+        vdi_dtype_store(m->params->dtype, m->params->grads, i, sum[i]);
+    if (status >= 0) status = vdi_ranks_sum(ranks, s->d_theta, VDI_DEEPSPIKE_THETA, err);
+    if (status >= 0) status = vdi_ranks_sum(ranks, &s->bound, 1, err);
+    if (status >= 0) status = vdi_ranks_sum(ranks, &s->sleep, 1, err);
+    return status;
 }
 
 /* theta after RMSprop's step, worked out before anything is changed. */
@@ -41425,7 +42404,7 @@ VDI__FN vdi_status vdi__ds_step_theta(const vdi_deepspike *m, const vdi_deepspik
     const vdi_deepspike_generative *gen = &m->desc.generative;
     const int64_t P = data->theta_count;
     for (int64_t i = 0; i < P; i++) {
-        const double grad = vdi__ds_mean_theta_grad(&s->batch, P, i);
+        const double grad = s->d_theta[i];
         const double square = 0.9 * data->theta_v[s->cell * P + i] + 0.1 * grad * grad;
         const double way = m->desc.train.theta_factor * s->rate * grad / sqrt(square + 1e-6);
         s->square[i] = square;
@@ -41458,7 +42437,8 @@ VDI__DEF vdi_status vdi_deepspike_step(vdi_deepspike *m, vdi_deepspike_data *dat
     vdi__ds_step s = VDI__ZERO;
     if (m->step >= tr->steps) return VDI_END;
     vdi_status status = vdi__ds_fits(m, data, "vdi_deepspike_step", err);
-    if (status >= 0) status = vdi__ds_step_gradients(m, data, &s, err);
+    if (status >= 0)
+        status = vdi__ds_step_ranks(m, vdi__ds_step_gradients(m, data, &s, err), &s, err);
     if (status < 0) return status;
     s.rate = vdi_optim_rate(m->optim);
     const vdi__ds_estimator *how = s.batch.how;

@@ -294,7 +294,7 @@ VDI__FN void vdi__chain_sum_trial(const vdi__chain_moments *q, int64_t trial, vd
 /* The variance of each latent over all bins: of its means about theirs, and of itself about
  * them. */
 VDI__FN vdi_status vdi__chain_variances(const vdi__chain_moments *q, vdi__chain_sums *s,
-                                         vdi_error *err) {
+                                        vdi_error *err) {
     const int64_t d = s->g.rows;
     double *mean = s->e, *square = s->variance, count = 0;
     memset(mean, 0, (size_t)d * sizeof *mean);
