@@ -72,9 +72,9 @@ VDI_LOCAL VDI_V VDI_PN(vdi__scale_far)(VDI_V v, VDI_V n) {
 #endif
 }
 
-/* exp(x) = 2^n (1 + t), |t| < 0.42, for BOTTOM <= x <= TOP; returns t. NaN passes. The polynomial
-   is (exp(r) - 1 - r)/r^2 on |r| <= ln2/2: 2^-28, 2^-58. */
-VDI_STEP VDI_V VDI_PN(vdi__exp_parts)(VDI_V x, VDI_V *n) {
+/* exp(x) = 2^n (1 + r + r^2 p), |r| <= ln2/2, for BOTTOM <= x <= TOP; returns p, a polynomial to
+   2^-28, 2^-58 of the exponential. NaN passes. */
+VDI_STEP VDI_V VDI_PN(vdi__exp_rest)(VDI_V x, VDI_V *n, VDI_V *r) {
 #if VDI__REAL == 32
     static const VDI_T c[] = {0.49999994f, 0.166665196f, 0.0416683927f, 0.00836878084f,
                               0.00138145068f};
@@ -86,8 +86,15 @@ VDI_STEP VDI_V VDI_PN(vdi__exp_parts)(VDI_V x, VDI_V *n) {
 #endif
     *n =
         VDI_VSUB(VDI_VFMA(x, VDI__K(1.44269504088896340736), VDI__K(VDI_MAGIC)), VDI__K(VDI_MAGIC));
-    const VDI_V r = VDI_VFNMA(*n, VDI__LN2_LO, VDI_VFNMA(*n, VDI__LN2_HI, x));
-    return VDI_VFMA(VDI_VMUL(r, r), VDI__POLY(r, c), r);
+    *r = VDI_VFNMA(*n, VDI__LN2_LO, VDI_VFNMA(*n, VDI__LN2_HI, x));
+    return VDI__POLY(*r, c);
+}
+
+/* exp(x) = 2^n (1 + t), |t| < 0.42; returns t */
+VDI_STEP VDI_V VDI_PN(vdi__exp_parts)(VDI_V x, VDI_V *n) {
+    VDI_V r;
+    const VDI_V p = VDI_PN(vdi__exp_rest)(x, n, &r);
+    return VDI_VFMA(VDI_VMUL(r, r), p, r);
 }
 
 VDI_STEP VDI_V VDI_PN(vdi__exp)(VDI_V x) {
@@ -98,28 +105,30 @@ VDI_STEP VDI_V VDI_PN(vdi__exp)(VDI_V x) {
 }
 
 /* exp(-|x|), which neither overflows nor needs the upper clamp */
-VDI_STEP VDI_V VDI_PN(vdi__exp_of_minus)(VDI_V size) {
+VDI_STEP VDI_V VDI_PN(vdi__exp_of_minus)(VDI_V x) {
     VDI_V n;
-    const VDI_V t = VDI_PN(vdi__exp_parts)(VDI_VMAX(VDI__K(VDI__EXP_BOTTOM), VDI_VNEG(size)), &n);
+    const VDI_V minus = VDI_VOR(x, VDI__K(-0.0));
+    const VDI_V t = VDI_PN(vdi__exp_parts)(VDI_VMAX(VDI__K(VDI__EXP_BOTTOM), minus), &n);
     return VDI_PN(vdi__scale_far)(VDI_VADD(VDI__ONE, t), n);
 }
 
-/* 2^n t + (2^n - 1) as 2^n (t + (1 - 2^-n)): the bracket rounds once, and 2^n can't overflow on its
- * own */
-VDI_SHARED VDI_V VDI_PN(vdi__expm1)(VDI_V x) {
-    VDI_V n;
-    const VDI_V t =
-        VDI_PN(vdi__exp_parts)(VDI_VMAX(VDI__K(-40), VDI_VMIN(VDI__K(VDI__EXP_TOP), x)), &n);
+/* 2^n (r + rest) + (2^n - 1) as 2^n ((1 - 2^-n) + r + rest), in which 2^n can't overflow on its own
+   and what the first sum loses is kept */
+VDI_LOCAL VDI_V VDI_PN(vdi__expm1)(VDI_V x) {
+    VDI_V n, r;
+    const VDI_V held = VDI_VMAX(VDI__K(-40), VDI_VMIN(VDI__K(VDI__EXP_TOP), x));
+    const VDI_V rest = VDI_PN(vdi__exp_rest)(held, &n, &r);
     const VDI_V one =
         VDI_VSUB(VDI__ONE, VDI_PN(vdi__scale)(VDI__ONE, VDI_VNEG(VDI_VMIN(n, VDI__K(100)))));
-    return VDI_VOR(VDI_PN(vdi__scale_far)(VDI_VADD(t, one), n), VDI__SIGN_OF(x));
+    const VDI_V sum = VDI_VADD(one, r), lost = VDI_VSUB(r, VDI_VSUB(sum, one));
+    const VDI_V t = VDI_VADD(sum, VDI_VFMA(VDI_VMUL(r, r), rest, lost));
+    return VDI_VOR(VDI_PN(vdi__scale_far)(t, n), VDI__SIGN_OF(x));
 }
 
 /* Split x > 0 into m 2^e, 0.75 <= m < 1.5; returns m. Zero, negative, infinite and NaN arguments
  * are put right by log_ends. */
 VDI_STEP VDI_V VDI_PN(vdi__log_split)(VDI_V x, VDI_V *e) {
 #ifdef VDI_VGETMANT
-    x = VDI_VADD(x, VDI_VZERO()); /* -0 would give the mantissa -1 */
     const VDI_V m = VDI_VGETMANT(x);
     *e = VDI_VADD(VDI_VGETEXP(x), VDI_VSEL(VDI_VLT(m, VDI__ONE), VDI__ONE, VDI_VZERO()));
     return m;
@@ -176,6 +185,9 @@ VDI_STEP VDI_V VDI_PN(vdi__log_rest)(VDI_V f, VDI_V e) {
 
 VDI_STEP VDI_V VDI_PN(vdi__log)(VDI_V x) {
     VDI_V e;
+#ifdef VDI_VGETMANT
+    x = VDI_VADD(x, VDI_VZERO()); /* -0 would give the mantissa -1 */
+#endif
     const VDI_V f = VDI_VSUB(VDI_PN(vdi__log_split)(x, &e), VDI__ONE);
     return VDI_PN(vdi__log_ends)(
         x, VDI_VFMA(e, VDI__LN2_HI, VDI_VADD(f, VDI_PN(vdi__log_rest)(f, e))));
@@ -184,39 +196,49 @@ VDI_STEP VDI_V VDI_PN(vdi__log)(VDI_V x) {
 /* the same where speed is not asked, to keep the code small */
 VDI_SHARED VDI_V VDI_PN(vdi__log_call)(VDI_V x) { return VDI_PN(vdi__log)(x); }
 
-/* log(u) of u = 1 + x, and what the sum lost goes into the mantissa */
-VDI_SHARED VDI_V VDI_PN(vdi__log1p)(VDI_V x) {
+/* log(u) of u = 1 + x, and lost / u of what the sum lost, with u taken as 1 up to 2 and beyond as
+   infinite: it counts only where u is near 1 */
+VDI_LOCAL VDI_V VDI_PN(vdi__log1p)(VDI_V x) {
     VDI_V e;
-    const VDI_V u = VDI_VADD(VDI__ONE, x), x1 = VDI_VSUB(u, VDI__ONE);
-    const VDI_V lost = VDI_VADD(VDI_VSUB(VDI__ONE, VDI_VSUB(u, x1)), VDI_VSUB(x, x1));
-    const VDI_V m = VDI_PN(vdi__log_split)(u, &e);
-    const VDI_M near = VDI_MAND(VDI_VGT(u, VDI_VZERO()), VDI_VLT(e, VDI__K(VDI_MANT + 3)));
-    const VDI_V down = VDI_VNEG(VDI_VMAX(VDI__K(-100), VDI_VMIN(VDI__K(100), e)));
-    const VDI_V f = VDI_VADD(VDI_VSUB(m, VDI__ONE),
-                             VDI_VSEL(near, VDI_PN(vdi__scale)(lost, down), VDI_VZERO()));
-    const VDI_V r = VDI_VFMA(e, VDI__LN2_HI, VDI_VADD(f, VDI_PN(vdi__log_rest)(f, e)));
+    const VDI_V u = VDI_VADD(VDI__ONE, x);
+    const VDI_V lost = VDI_VSUB(VDI_VMIN(VDI__ONE, x), VDI_VSUB(u, VDI_VMAX(VDI__ONE, x)));
+    const VDI_V f = VDI_VSUB(VDI_PN(vdi__log_split)(u, &e), VDI__ONE);
+    const VDI_V rest =
+        VDI_VADD(VDI_PN(vdi__log_rest)(f, e), VDI_VSEL(VDI_VLT(u, VDI__K(2)), lost, VDI_VZERO()));
+    const VDI_V r = VDI_VFMA(e, VDI__LN2_HI, VDI_VADD(f, rest));
     return VDI_VOR(VDI_PN(vdi__log_ends)(u, r), VDI__SIGN_OF(x));
 }
 
 /* |x| < 0.625: x + x z p(z), z = x^2 (2^-27.8, 2^-59); else 1 - 2/(exp(2|x|) + 1). F64 shares the
- * division between the two. */
+ * division between the two. F32 needs few digits of the exponential: 2^n 2^-g, by one polynomial
+ * (2^-29). */
 VDI_LOCAL VDI_V VDI_PN(vdi__tanh)(VDI_V x) {
-    VDI_V n;
-    /* both held where they are taken: of a large x they would overflow */
-    const VDI_V a = VDI_VABS(x), near = VDI_VMIN(VDI__K(0.625), a), z = VDI_VMUL(near, near);
-    const VDI_V far = VDI_VMIN(VDI__K(VDI__REAL == 32 ? 10 : 20), a);
-    const VDI_V t = VDI_PN(vdi__exp_parts)(VDI_VADD(far, far), &n);
-    const VDI_V e1 = VDI_VADD(VDI_PN(vdi__scale)(VDI_VADD(VDI__ONE, t), n), VDI__ONE);
+    const VDI_V size = VDI_VABS(x); /* held where it is taken: of a large x powers would overflow */
+    const VDI_V a = VDI_VMIN(VDI__K(VDI__REAL == 32 ? 10 : 20), size), z = VDI_VMUL(a, a);
     const VDI_M small = VDI_VLT(a, VDI__K(0.625));
 #if VDI__REAL == 32
     static const VDI_T c[] = {-0.333332807f, 0.133314416f, -0.0537397116f, 0.0206390768f,
                               -0.00570497476f};
-    const VDI_V r = VDI_VSEL(small, VDI_VFMA(VDI_VMUL(near, z), VDI__POLY(z, c), a),
+    static const VDI_T d[] = {1,
+                              -0.693147182f,
+                              0.240226462f,
+                              -0.0555032864f,
+                              0.00961848907f,
+                              -0.00133999309f,
+                              0.000153457862f};
+    const VDI_V n =
+        VDI_VSUB(VDI_VFMA(a, VDI__K(2.88539008f), VDI__K(VDI_MAGIC)), VDI__K(VDI_MAGIC));
+    const VDI_V g = VDI_VFNMA(a, VDI__K(2.88539008f), n);
+    const VDI_V e1 = VDI_VADD(VDI_PN(vdi__scale)(VDI__POLY(g, d), n), VDI__ONE);
+    const VDI_V r = VDI_VSEL(small, VDI_VFMA(VDI_VMUL(a, z), VDI__POLY(z, c), a),
                              VDI_VSUB(VDI__ONE, VDI_VDIV(VDI__K(2), e1)));
 #else
     static const VDI_T p[] = {-1613.993357006602, -99.25410017871536, -0.9643860146794839};
     static const VDI_T q[] = {4841.980071019807, 2234.554328944051, 112.77525907612463, 1};
-    const VDI_V over = VDI_VSEL(small, VDI_VMUL(VDI_VMUL(near, z), VDI__POLY(z, p)), VDI__K(-2));
+    VDI_V n;
+    const VDI_V t = VDI_PN(vdi__exp_parts)(VDI_VADD(a, a), &n);
+    const VDI_V e1 = VDI_VADD(VDI_PN(vdi__scale)(VDI_VADD(VDI__ONE, t), n), VDI__ONE);
+    const VDI_V over = VDI_VSEL(small, VDI_VMUL(VDI_VMUL(a, z), VDI__POLY(z, p)), VDI__K(-2));
     const VDI_V r = VDI_VADD(VDI_VSEL(small, a, VDI__ONE),
                              VDI_VDIV(over, VDI_VSEL(small, VDI__POLY(z, q), e1)));
 #endif
@@ -224,12 +246,11 @@ VDI_LOCAL VDI_V VDI_PN(vdi__tanh)(VDI_V x) {
 }
 
 /* e = exp(-|x|) <= 1: 1/(1 + e) or e/(1 + e), so that small results keep their digits down to the
-   denormals. What 1 + e lost is made good to first order, with 1/(1 + e) taken as 1 - e/2: without
-   it the error passes 2 ulp. */
+   denormals. What 1 + e lost is made good to first order, with 1/(1 + e) taken as 1: it counts
+   where e is small, and without it the error passes 2 ulp. */
 VDI_STEP VDI_V VDI_PN(vdi__sigmoid)(VDI_V x) {
-    const VDI_V e = VDI_PN(vdi__exp_of_minus)(VDI_VABS(x)), d = VDI_VADD(VDI__ONE, e);
-    const VDI_V lost =
-        VDI_VMUL(VDI_VSUB(e, VDI_VSUB(d, VDI__ONE)), VDI_VFNMA(e, VDI__K(0.5), VDI__ONE));
+    const VDI_V e = VDI_PN(vdi__exp_of_minus)(x), d = VDI_VADD(VDI__ONE, e);
+    const VDI_V lost = VDI_VSUB(e, VDI_VSUB(d, VDI__ONE));
     const VDI_V y = VDI_VDIV(VDI_VSEL(VDI_VLT(x, VDI_VZERO()), e, VDI__ONE), d);
     return VDI_VFNMA(y, lost, y);
 }
@@ -245,28 +266,27 @@ VDI_LOCAL VDI_V VDI_PN(vdi__softplus)(VDI_V x) {
                               0.13300978036834618, 0.12106049853875407, 0.08340266754837075,
                               0.17018256526998762};
 #endif
-    const VDI_V e = VDI_PN(vdi__exp_of_minus)(VDI_VABS(x)), half = VDI_VMUL(e, VDI__K(0.5));
+    const VDI_V e = VDI_PN(vdi__exp_of_minus)(x), half = VDI_VMUL(e, VDI__K(0.5));
     const VDI_V s = VDI_VDIV(e, VDI_VADD(VDI__K(2), e)), z = VDI_VMUL(s, s);
     const VDI_V y = VDI_VMUL(s, VDI_VFMA(half, e, VDI_VMUL(z, VDI__POLY(z, c))));
     return VDI_VADD(VDI_VMAX(x, VDI_VZERO()), VDI_VADD(e, VDI_VFNMA(half, e, y)));
 }
 
-/* |x| < 1: x p(x^2) (2^-34.8, 2^-62.7); else 1 - exp(-x^2) q(t), t = 1/(|x| + c) - shift (2^-34.7,
+/* |x| < 1: x + x p(x^2) (2^-29.6, 2^-56.9); else 1 - exp(-x^2) q(t), t = 1/(|x| + c) - shift (2^-34.7,
  * 2^-56.8) */
-VDI_SHARED VDI_V VDI_PN(vdi__erf)(VDI_V x) {
+VDI_LOCAL VDI_V VDI_PN(vdi__erf)(VDI_V x) {
 #if VDI__REAL == 32
-    static const VDI_T p[] = {1.12837923f,    -0.376126379f,    0.112837821f,    -0.0268654004f,
-                              0.00522094546f, -0.000848282885f, 0.000112569491f, -9.64152605e-06f};
+    static const VDI_T p[] = {0.128379166f,   -0.37612626f,     0.112835854f,   -0.0268538147f,
+                              0.00518833054f, -0.000801020244f, 7.85384982e-05f};
     static const VDI_T q[] = {0.255395681f, 1.70874345f,  3.86651635f,
                               5.05516148f,  0.954816103f, -7.3856616f};
     const VDI_V c = VDI__K(2), shift = VDI__K(0.25), end = VDI__K(4);
 #else
     static const VDI_T p[] = {
-        1.1283791670955126,      -0.37612638903183754,    0.11283791670955119,
-        -0.026866170645129733,   0.005223977625422087,    -0.0008548327021853254,
-        0.00012055332899359399,  -1.4925647465133911e-05, 1.6462043407635958e-06,
-        -1.6364614413618273e-07, 1.4792145635160426e-08,  -1.216304099060909e-09,
-        8.703785967142831e-11,   -4.222889391418779e-12};
+        0.12837916709551256,     -0.3761263890318352,     0.11283791670944185,
+        -0.026866170643111486,   0.005223977606118636,    -0.0008548325929322667,
+        0.00012055293577152214,  -1.4924712306931244e-05, 1.6447131632706816e-06,
+        -1.6206314232119725e-07, 1.3710982452771908e-08,  -7.779472323948878e-10};
     static const VDI_T q[] = {0.19907263099385689, 2.962598598295585,  22.356434226366424,
                               144.6274977081179,   798.4457801677707,  3716.919356431333,
                               14246.144789583512,  42833.547022736486, 89438.33746683518,
@@ -279,7 +299,7 @@ VDI_SHARED VDI_V VDI_PN(vdi__erf)(VDI_V x) {
     const VDI_V e = VDI_PN(vdi__scale)(VDI_VADD(VDI__ONE, t), n);
     const VDI_V tail =
         VDI_VFNMA(e, VDI__POLY(VDI_VSUB(VDI_VDIV(VDI__ONE, VDI_VADD(a, c)), shift), q), VDI__ONE);
-    return VDI_VOR(VDI_VSEL(VDI_VLT(a, VDI__ONE), VDI_VMUL(a, VDI__POLY(z, p)), tail),
+    return VDI_VOR(VDI_VSEL(VDI_VLT(a, VDI__ONE), VDI_VFMA(a, VDI__POLY(z, p), a), tail),
                    VDI__SIGN_OF(x));
 }
 
@@ -299,51 +319,57 @@ VDI_SHARED VDI_V VDI_PN(vdi__erf)(VDI_V x) {
         result = VDI_VLOAD(lane_r);                                       \
     } while (0)
 
-/* sin and cos: r = x - n pi/2 with pi/2 in three parts, two of them exact times n. Lanes with |x|
-   beyond the range of n, or so close to a multiple of pi/2 that digits would be lost, ask libm. */
-VDI_SHARED VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
+/* sin and cos by one polynomial on |r| <= pi/2 (2^-34, 2^-60): |x| = n pi + r, with n whole for the
+   sine and half an odd number for the cosine, and the sign that of (-1)^n. The last digits of the
+   coefficients lean upwards at pi/2, and the result is held: it never passes 1, and cos(0) is 1. pi is in three parts:
+   with a fused multiply-add the first step is exact; else the first two parts are exact times n,
+   and what the second step lost is kept. Lanes with |x| beyond the range of n, or
+   without a fused multiply-add so close to a zero that digits would be lost, ask libm. */
+VDI_LOCAL VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
 #if VDI__REAL == 32
-    static const VDI_T s[] = {-0.166666552f, 0.00833216868f, -0.000195160261f};
-    static const VDI_T c[] = {0.0416666456f, -0.00138873036f, 2.44317253e-05f};
-    const VDI_V p0 = VDI__K(1.570556640625);
-    const VDI_V p1 = VDI__K(0.0002396702766418457);
-    const VDI_V p2 = VDI__K(1.58932547e-08);
-    const VDI_V limit = VDI__K(3000), near = VDI__K(0.000244140625); /* n < 2^11, 2^-12 */
+    static const VDI_T c[] = {0.00833333377f, -0.000198409194f, 2.75256298e-06f, -2.38210518e-08f};
+    const VDI_V sixth = VDI__K(-0.166666672f);
+    const VDI_V limit = VDI__K(3000); /* n < 2^10 */
+#if VDI_FMA
+    const VDI_V p0 = VDI__K(3.14159274f), p1 = VDI__K(-8.74227766e-08f);
+    const VDI_V p2 = VDI__K(-3.43024902e-15f);
 #else
-    static const VDI_T s[] = {-0.16666666666666632,   0.008333333333322205,
-                              -0.0001984126982963314, 2.7557313628878364e-06,
-                              -2.50507478889765e-08,  1.5896183567613096e-10};
-    static const VDI_T c[] = {0.04166666666666659,    -0.0013888888888872735,
-                              2.4801587288645455e-05, -2.7557314118226295e-07,
-                              2.087569234735086e-09,  -1.1358087106734487e-11};
-    const VDI_V p0 = VDI__K(1.5707963267341256);
-    const VDI_V p1 = VDI__K(6.077100506303966e-11);
-    const VDI_V p2 = VDI__K(2.0222662487959506e-21);
-    const VDI_V limit = VDI__K(800000), near = VDI__K(9.5367431640625e-07); /* n < 2^20, 2^-20 */
+    const VDI_V p0 = VDI__K(3.140625f), p1 = VDI__K(0.000967502593994f);
+    const VDI_V p2 = VDI__K(1.50995803e-07f), near = VDI__K(0.000244140625f); /* 2^-12 */
 #endif
-    const VDI_M far = VDI_VGT(VDI_VABS(x), limit); /* 0 meanwhile, whose powers do not overflow */
-    const VDI_V held = VDI_VSEL(far, VDI_VZERO(), x);
-    const VDI_V m = VDI_VFMA(held, VDI__K(0.63661977236758134308), VDI__K(VDI_MAGIC));
-    const VDI_V n = VDI_VSUB(m, VDI__K(VDI_MAGIC));
-    const VDI_V r0 = VDI_VFNMA(n, p0, held), r1 = VDI_VFNMA(n, p1, r0);
-    const VDI_V lost = VDI_VFNMA(n, p1, VDI_VSUB(r0, r1)); /* r0 - r1 is exact, and so is n p1 */
-    const VDI_V low = VDI_VFNMA(n, p2, lost);
-    const VDI_V r = VDI_VADD(r1, low);
-    const VDI_V d = VDI_VADD(VDI_VSUB(r1, r), low);
+#else
+    const VDI_V sixth = VDI__K(-0.16666666666666666);
+    static const VDI_T c[] = {0.008333333333333241,   -0.00019841269841220483,
+                              2.7557319212513674e-06, -2.5052106958210047e-08,
+                              1.6058942358458965e-10, -7.643025807480593e-13,
+                              2.7212025163064669e-15};
+    const VDI_V limit = VDI__K(800000); /* n < 2^18 */
+#if VDI_FMA
+    const VDI_V p0 = VDI__K(3.141592653589793), p1 = VDI__K(1.2246467991473532e-16);
+    const VDI_V p2 = VDI__K(-2.9947698097183397e-33);
+#else
+    const VDI_V p0 = VDI__K(3.1415926534682512), p1 = VDI__K(1.2154201012607932e-10);
+    const VDI_V p2 = VDI__K(4.0445324975919013e-21), near = VDI__K(9.5367431640625e-07); /* 2^-20 */
+#endif
+#endif
+    const VDI_V size = VDI_VABS(x), half = VDI__K(cosine ? 0.5 : 0);
+    VDI_M hard = VDI_VGT(size, limit);
+    const VDI_V a = VDI_VSEL(hard, VDI_VZERO(), size); /* whose powers do not overflow */
+    const VDI_V m = VDI_VFMA(cosine ? VDI_VADD(a, VDI__K(1.57079632679489662)) : a,
+                             VDI__K(0.318309886183790672), VDI__K(VDI_MAGIC));
+    const VDI_V whole = VDI_VSUB(m, VDI__K(VDI_MAGIC)), n = cosine ? VDI_VSUB(whole, half) : whole;
+    const VDI_V r0 = VDI_VFNMA(n, p0, a), r1 = VDI_VFNMA(n, p1, r0);
+#if VDI_FMA
+    const VDI_V r = VDI_VFNMA(n, p2, r1);
+#else
+    const VDI_V r = VDI_VADD(r1, VDI_VFNMA(n, p2, VDI_VFNMA(n, p1, VDI_VSUB(r0, r1))));
+    hard = VDI_MOR(hard, VDI_MAND(VDI_VLT(VDI_VABS(r), near), VDI_VNE(n, VDI_VZERO())));
+#endif
     const VDI_V z = VDI_VMUL(r, r);
-    const VDI_V sine = VDI_VADD(r, VDI_VFMA(VDI_VMUL(z, r), VDI__POLY(z, s), d));
-    /* 1 - z/2 and its rest */
-    const VDI_V h = VDI_VFNMA(z, VDI__K(0.5), VDI__ONE);
-    const VDI_V hl = VDI_VFNMA(z, VDI__K(0.5), VDI_VSUB(VDI__ONE, h));
-    const VDI_V cosv = VDI_VADD(h, VDI_VFMA(VDI_VMUL(z, z), VDI__POLY(z, c), VDI_VFNMA(r, d, hl)));
-    const VDI_I quarter = VDI_IADD(VDI_VBITS(m), VDI_ISET1(cosine));
-    const VDI_V odd = VDI_IBITS(VDI_ISHL(quarter, VDI_MANT + (VDI__REAL == 32 ? 8 : 11)));
-    const VDI_V flip = VDI_IBITS(VDI_IAND(VDI_ISHL(quarter, VDI_MANT + (VDI__REAL == 32 ? 7 : 10)),
-                                          VDI_VBITS(VDI__K(-0.0))));
-    const VDI_V pick = VDI_VSEL(VDI_VEQ(VDI_VOR(odd, VDI__ONE), VDI__ONE), sine, cosv);
-    VDI_V y = VDI_VXOR(pick, flip);
-    if (!cosine) y = VDI_VSEL(VDI_VEQ(x, VDI_VZERO()), x, y);
-    const VDI_M hard = VDI_MOR(far, VDI_MAND(VDI_VLT(VDI_VABS(r), near), VDI_VNE(n, VDI_VZERO())));
+    const VDI_V sine = VDI_VFMA(VDI_VMUL(z, r), VDI_VFMA(z, VDI__POLY(z, c), sixth), r);
+    const VDI_V flip = VDI_IBITS(VDI_ISHL(VDI_VBITS(m), VDI_MANT + (VDI__REAL == 32 ? 8 : 11)));
+    VDI_V y = VDI_VMIN(VDI__ONE, VDI_VMAX(VDI__K(-1), sine));
+    y = VDI_VXOR(y, cosine ? flip : VDI_VXOR(flip, VDI__SIGN_OF(x)));
     if (VDI_MANY(hard)) VDI__LANES(y, hard, x, x, cosine ? VDI__LIBM(cos)(u) : VDI__LIBM(sin)(u));
     return y;
 }
