@@ -61,40 +61,69 @@ VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, 
 
 /* ======== order statistics ==================================================================== */
 
-/* The k-th smallest of x, which is left partly sorted (Hoare's find): x[k] is it, smaller ones
- * stand before, larger ones behind. */
-VDI__FN float vdi__select(float *x, int64_t n, int64_t k) {
-    int64_t low = 0, high = n - 1;
+/* Those of x[low] ... x[high] that are below the pivot, or equal to it if `equal`, to the front;
+ * returns where the others begin. Every value is moved, without a branch that nobody could guess. */
+VDI__FN int64_t vdi__gather_below(float *x, int64_t low, int64_t high, float pivot, bool equal) {
+    int64_t next = low;
+    for (int64_t i = low; i <= high; i++) {
+        const float v = x[i];
+        x[i] = x[next];
+        x[next] = v;
+        next += equal ? v <= pivot : v < pivot;
+    }
+    return next;
+}
+
+VDI__FN float vdi__middle_of(float a, float b, float c) {
+    return VDI__MAX(VDI__MIN(a, b), VDI__MIN(VDI__MAX(a, b), c));
+}
+
+/* The k-th smallest of x, which is left partly sorted: x[k] is it, smaller ones stand before,
+ * larger ones behind. Those before x[low], low <= k, are known to be no larger than the others. */
+VDI__FN float vdi__select(float *x, int64_t low, int64_t n, int64_t k) {
+    int64_t high = n - 1;
     while (low < high) {
-        const float pivot = x[k];
-        int64_t i = low, j = high;
-        do {
-            while (x[i] < pivot)
-                i++;
-            while (pivot < x[j])
-                j--;
-            if (i <= j) {
-                const float swap = x[i];
-                x[i++] = x[j];
-                x[j--] = swap;
-            }
-        } while (i <= j);
-        if (j < k) low = i;
-        if (k < i) high = j;
+        const float pivot = vdi__middle_of(x[low], x[low + (high - low) / 2], x[high]);
+        const int64_t same = vdi__gather_below(x, low, high, pivot, false);
+        if (k < same) {
+            high = same - 1;
+            continue;
+        }
+        low = vdi__gather_below(x, same, high, pivot, true);
+        if (k < low) break;
     }
     return x[k];
 }
 
-/* The q-quantile with linear interpolation between order statistics, as NumPy's default. */
-VDI__FN double vdi__quantile(float *x, int64_t n, double q) {
+/* The q-quantile with linear interpolation between order statistics, as NumPy's default; those
+ * before x[low] are known to be no larger than the others. */
+VDI__FN double vdi__quantile_above(float *x, int64_t low, int64_t n, double q) {
     const double at = q * (double)(n - 1);
     const int64_t k = (int64_t)at;
-    const double low = (double)vdi__select(x, n, k);
-    if (k + 1 >= n) return low;
+    const double value = (double)vdi__select(x, VDI__MIN(low, k), n, k);
+    if (k + 1 >= n) return value;
     float next = x[k + 1];
     for (int64_t i = k + 2; i < n; i++)
         next = x[i] < next ? x[i] : next;
-    return low + (at - (double)k) * ((double)next - low);
+    return value + (at - (double)k) * ((double)next - value);
+}
+VDI__FN double vdi__quantile(float *x, int64_t n, double q) {
+    return vdi__quantile_above(x, 0, n, q);
+}
+/* ... of sorted numbers */
+VDI__FN double vdi__quantile_sorted(const float *x, int64_t n, double q) {
+    const double at = q * (double)(n - 1);
+    const int64_t k = (int64_t)at;
+    const double value = (double)x[k];
+    return k + 1 < n ? value + (at - (double)k) * ((double)x[k + 1] - value) : value;
+}
+
+/* How many of n numbers are below v. */
+VDI__FN int64_t vdi__count_below(const float *x, int64_t n, float v) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++)
+        count += x[i] < v;
+    return count;
 }
 
 /* ======== baseline and grid =================================================================== */
@@ -103,19 +132,27 @@ VDI__FN double vdi__quantile(float *x, int64_t n, double q) {
    either side, a moving average of five, and straight lines between the middles of the blocks. b
    (frames); s: scratch (frames + 96). */
 VDI__FN void vdi__baseline(int64_t n, const float *y, double fps, float *b, float *s) {
+    enum { REACH = 30 }; /* blocks in 15 s */
     const int64_t width = VDI__MIN(n, VDI__MAX((int64_t)1, (int64_t)nearbyint(0.5 * fps)));
     const int64_t blocks = n / width;
     /* the medians lie at the front of b until they are spread out; there are never more than
      * frames */
-    float *median = b, window[64];
+    float *median = b, window[2 * REACH + 2];
     for (int64_t i = 0; i < blocks; i++) {
         memcpy(s, y + i * width, (size_t)width * sizeof *s);
         median[i] = (float)vdi__quantile(s, width, 0.5);
     }
-    for (int64_t i = 0; i < blocks; i++) {
-        const int64_t from = VDI__MAX((int64_t)0, i - 30), to = VDI__MIN(blocks, i + 31);
-        memcpy(window, median + from, (size_t)(to - from) * sizeof *window);
-        s[i] = (float)vdi__quantile(window, to - from, 0.2);
+    for (int64_t i = 0, to = 0, held = 0; i < blocks; i++) { /* a window that stays sorted */
+        if (i > REACH) {
+            const int64_t at = vdi__count_below(window, held--, median[i - REACH - 1]);
+            memmove(window + at, window + at + 1, (size_t)(held - at) * sizeof *window);
+        }
+        for (; to < VDI__MIN(blocks, i + REACH + 1); to++) {
+            const int64_t at = vdi__count_below(window, held, median[to]);
+            memmove(window + at + 1, window + at, (size_t)(held++ - at) * sizeof *window);
+            window[at] = median[to];
+        }
+        s[i] = (float)vdi__quantile_sorted(window, held, 0.2);
     }
     for (int64_t i = 0; i < blocks; i++) {
         double sum = 0;
@@ -213,12 +250,16 @@ VDI__FN void vdi__stats_jump(const vdi_prepared *p, const float *v, int64_t lag,
         const int64_t d = VDI__MIN(lag, p->segment[k].samples - 1);
         const int64_t m = p->segment[k].samples - d;
         const float *w = v + p->segment[k].sample;
+        double s1 = 0, s2 = 0, s3 = 0; /* of this segment, in registers */
         for (int64_t i = 0; i < m; i++) {
-            const double e = (double)w[i + d] - (double)w[i];
-            m1 += e;
-            m2 += e * e;
-            m3 += e * e * e;
+            const double e = (double)w[i + d] - (double)w[i], square = e * e;
+            s1 += e;
+            s2 += square;
+            s3 += square * e;
         }
+        m1 += s1;
+        m2 += s2;
+        m3 += s3;
         pairs += (double)m;
     }
     m1 /= pairs;
@@ -293,7 +334,8 @@ VDI__FN void vdi__trace_stats(vdi_prepared *p, double fps, double noise, float *
     out += 1 + VDI__PRE_AROUND;
     memcpy(v, p->x, (size_t)n * sizeof *v);
     for (size_t j = 0; j < VDI__COUNT(level); j++) {
-        *out++ = (float)vdi__quantile(v, n, level[j]);
+        const int64_t sorted = j ? (int64_t)(level[j - 1] * (double)(n - 1)) : 0;
+        *out++ = (float)vdi__quantile_above(v, sorted, n, level[j]);
     }
     *out = (float)vdi__stats_top(n, p->x);
 }
@@ -378,7 +420,7 @@ VDI__FN void vdi__prepare_noise(vdi__preparing *u) {
     for (int64_t i = 0; i < pairs; i++) {
         s[i] = (float)(u->where[i + 1] - u->where[i]);
     }
-    if (pairs > 0) u->apart = (int64_t)vdi__select(s, pairs, pairs / 2);
+    if (pairs > 0) u->apart = (int64_t)vdi__select(s, 0, pairs, pairs / 2);
     for (int64_t i = 0; i < pairs; i++) {
         if (u->where[i + 1] - u->where[i] <= u->apart) s[count++] = fabsf(y[i + 1] - y[i]);
     }

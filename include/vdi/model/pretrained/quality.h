@@ -200,7 +200,7 @@ VDI__FN double vdi__quality_unsteady(vdi_dtype dtype, int64_t frames, const void
     double most = 0;
     if (blocks < 8) return HUGE_VAL - HUGE_VAL;
     for (int64_t i = 0; i < blocks; i++) {
-        s[i] = vdi__select(s + i * BLOCK, BLOCK, BLOCK / 2);
+        s[i] = vdi__select(s + i * BLOCK, 0, BLOCK, BLOCK / 2);
         most = VDI__MAX(most, (double)s[i]);
     }
     const double usual = vdi__quantile(s, blocks, 0.5);
