@@ -168,6 +168,7 @@ TEST(env, lander) {
     vdi_env env;
     vdi_error err = {0};
     double mean = 0, side = 0;
+    int fired[2] = {0, 0};
     size_t episodes = test_scaled(20);
     CHECK_OK(vdi_env_lander(&env), err);
     for (uint64_t episode = 0; episode < episodes; episode++) {
@@ -201,8 +202,15 @@ TEST(env, lander) {
                 CHECK(fabs(reward[i] - shaped[i]) < 1e-4,
                       "component %d is %g, the observations say %g", i, reward[i], shaped[i]);
             }
+            const double main_engine = fmin(fmax((double)action[0], -1), 1);
+            const double side_engine = fmin(fabs((double)action[1]), 1);
+            CHECK_CLOSE(reward[5], main_engine > 0 ? -0.3 * (1 + main_engine) / 2 : 0, 1e-6);
+            CHECK_CLOSE(reward[6], side_engine > 0.5 ? -0.03 * side_engine : 0, 1e-7);
+            fired[0] += reward[5] < 0;
+            fired[1] += reward[6] < 0;
         }
     }
+    CHECK(fired[0] > 0 && fired[1] > 0, "engines fired %d and %d times", fired[0], fired[1]);
     /* 283 +- 16 over 400 episodes */
     CHECK(mean > 250 && fabs(side) < 1, "the law lands with %g on average", mean);
     /* without engines it falls freely, and comes down too fast */
@@ -221,10 +229,32 @@ TEST(env, lander) {
     vdi_env_close(&env);
 }
 
+/* What the robot sees of the obstacles says what they cost: from 0.3 m before the edge on. */
+static double closeness(const float *obs) {
+    double sum = 0;
+    for (int i = 0; i < 3; i++) {
+        const float *o = obs + 6 + 3 * i;
+        const double gap = 5 * (hypot((double)o[0], (double)o[1]) - (double)o[2]);
+        sum += fmin(fmax(1 - gap / 0.3, 0), 2);
+    }
+    return sum;
+}
+
+/* Thrust against drag, unless a wall stops it. */
+static void moved(const float *was, const float *now, const float *action, double fuel) {
+    for (int i = 0; i < 2; i++) {
+        const double a = fuel > 0 ? fmin(fmax((double)action[i], -1), 1) : 0;
+        const double v = 2 * (double)was[2 + i], want = v + 0.1 * (2 * a - 0.5 * v);
+        const bool wall = fabs((double)now[i]) >= 1;
+        CHECK_CLOSE(2 * (double)now[2 + i], wall ? 0 : want, 1e-6);
+        CHECK_CLOSE(5 * (double)(now[i] - was[i]), 0.1 * want, wall ? 0.4 : 1e-5);
+    }
+}
+
 TEST(env, navigate) {
     vdi_env env;
     vdi_error err = {0};
-    int arrived = 0;
+    int arrived = 0, near_edge = 0, deep = 0;
     size_t episodes = test_scaled(50);
     CHECK_OK(vdi_env_navigate(&env), err);
     for (uint64_t episode = 0; episode < episodes; episode++) {
@@ -239,7 +269,8 @@ TEST(env, navigate) {
         CHECK(obs[15] == 1 && hypot(obs[4], obs[5]) >= 1);
         while (!end) {
             double before = hypot(obs[4], obs[5]), used;
-            float fuel = obs[15];
+            float fuel = obs[15], was[16];
+            memcpy(was, obs, sizeof obs);
             for (int i = 0; i < 2; i++) { /* into a corner, or straight to the goal */
                 action[i] =
                     wasteful ? (obs[4 + i] > 0 ? -1.0f : 1.0f) : obs[4 + i] - 0.5f * obs[2 + i];
@@ -250,7 +281,11 @@ TEST(env, navigate) {
             CHECK_OK(vdi_env_step(&env, action, obs, reward, &end, &err), err);
             CHECK_CLOSE(reward[2], fuel > 0 ? -0.1 * used : 0, 1e-6);
             CHECK_CLOSE(reward[3], -0.05, 1e-8);
-            CHECK(reward[1] <= 0 && reward[1] >= -6);
+            CHECK_CLOSE(reward[1], -closeness(obs), 1e-5);
+            near_edge += reward[1] < -0.1f && reward[1] > -0.9f;
+            deep += reward[1] <= -2;
+            moved(was, obs, action, fuel);
+            CHECK_CLOSE(obs[15], fmax(fuel - (fuel > 0 ? used / 200 : 0), 0), 1e-6);
             CHECK_CLOSE(
                 reward[0],
                 10 * (before - hypot(obs[4], obs[5])) + (end == VDI_ENV_TERMINATED ? 20 : 0), 2e-5);
@@ -260,6 +295,8 @@ TEST(env, navigate) {
         if (wasteful) CHECK(obs[15] == 0, "full thrust for 200 steps leaves %g", obs[15]);
     }
     CHECK(arrived == (int)(episodes + 1) / 2, "%d arrived", arrived);
+    CHECK(episodes < 50 || (near_edge > 0 && deep > 0), "%d steps beside and %d in obstacles",
+          near_edge, deep);
     vdi_env_close(&env);
 }
 
@@ -838,12 +875,16 @@ TEST(env, cartpole) {
     /* one step by hand, F = 5 N */
     CHECK_OK(vdi_env_reset(&env, 3, 1, obs, &err), err);
     const double th = 0.20943951023931953 * (double)obs[2], w = 2 * (double)obs[3];
+    const double place = 2.4 * (double)obs[0], speed = 2 * (double)obs[1];
     const double q = (5 + 0.05 * w * w * sin(th)) / 1.1;
     const double turn =
         (9.8 * sin(th) - q * cos(th)) / (0.5 * (4.0 / 3 - 0.1 * cos(th) * cos(th) / 1.1));
     action[0] = 0.5f;
     CHECK_OK(vdi_env_step(&env, action, obs, reward, &end, &err), err);
     CHECK_CLOSE(2 * (double)obs[3], w + 0.02 * turn, 1e-5);
+    CHECK_CLOSE(0.20943951023931953 * (double)obs[2], th + 0.02 * w, 1e-7);
+    CHECK_CLOSE(2 * (double)obs[1], speed + 0.02 * (q - 0.05 * turn * cos(th) / 1.1), 1e-6);
+    CHECK_CLOSE(2.4 * (double)obs[0], place + 0.02 * speed, 1e-7);
     CHECK_CLOSE((double)reward[2], -0.025, 1e-7);
     /* a law of control holds it to the time limit, nothing lets it fall */
     for (int law = 0; law < 2; law++) {
@@ -854,6 +895,11 @@ TEST(env, cartpole) {
             action[0] = law ? hold(obs) : 0;
             CHECK_OK(vdi_env_step(&env, action, obs, reward, &end, &err), err);
             sum += (double)reward[0] + (double)reward[1] + (double)reward[2];
+            CHECK_CLOSE(reward[0],
+                        end == VDI_ENV_TERMINATED ? -10 : 1 - (double)obs[2] * (double)obs[2],
+                        1e-6);
+            CHECK_CLOSE(reward[1], -0.5 * (double)obs[0] * (double)obs[0], 1e-6);
+            CHECK_CLOSE(reward[2], -0.1 * (double)action[0] * (double)action[0], 1e-6);
         }
         CHECK(law ? end == VDI_ENV_TRUNCATED && steps == 500 && sum > 450
                   : end == VDI_ENV_TERMINATED && steps < 200 && (double)reward[0] == -10,

@@ -1247,6 +1247,30 @@ TEST(lds, innovations_and_fitted_observations) {
 
 /* ---- sampling, forecasting ------------------------------------------------------------------- */
 
+/* Two latents of a bin in S samples, `step` numbers apart: five standard errors. */
+static void means_agree(int64_t S, int64_t step, const double *z, const double *m,
+                        const double *P) {
+    for (int k = 0; k < 2; k++) {
+        double sum = 0;
+        for (int64_t s = 0; s < S; s++)
+            sum += z[s * step + k] - m[k];
+        CHECK_CLOSE(sum / (double)S, 0, 5 * sqrt(fabs(P[3 * k]) / (double)S) + 1e-12);
+    }
+}
+
+/* Cov(a, b) = C of two bins whose own covariances are A and B. */
+static void covariances_agree(int64_t S, int64_t step, const double *a, const double *b,
+                              const double *ma, const double *mb, const double *A, const double *B,
+                              const double *C) {
+    for (int k = 0; k < 4; k++) {
+        double sum = 0;
+        const double c = C[k], scale = A[3 * (k / 2)] * B[3 * (k % 2)];
+        for (int64_t s = 0; s < S; s++)
+            sum += (a[s * step + k / 2] - ma[k / 2]) * (b[s * step + k % 2] - mb[k % 2]);
+        CHECK_CLOSE(sum / (double)S, c, 5 * sqrt(fabs(scale + c * c) / (double)S) + 1e-12);
+    }
+}
+
 static void samples_have_the_moments(vdi_lds *p) {
     int64_t B = 3;
     int64_t T = 5;
@@ -1267,22 +1291,14 @@ static void samples_have_the_moments(vdi_lds *p) {
     CHECK_OK(vdi_lds_sample(p, data, S, 5, z, &err), err);
     for (int64_t i = 0; i < B; i++) {
         for (int64_t t = 0; t < lengths[i]; t++) {
-            const double *P = Ps + (vdi_lds_data_lane(data, i) * T + t) * d * d;
-            double sum = 0;
-            double square = 0;
-            double pair = 0;
-            double want = 0;
-            for (int64_t s = 0; s < S; s++) {
-                const double *zt = z + ((s * B + i) * T + t) * d, e = zt[0] - ms[(i * T + t) * d];
-                sum += e;
-                square += e * e;
-                if (t + 1 < lengths[i]) pair += e * (zt[d] - ms[(i * T + t + 1) * d]);
-            }
-            if (t + 1 < lengths[i]) want = Pc[(vdi_lds_data_lane(data, i) * (T - 1) + t) * d * d];
-            /* five standard errors */
-            CHECK_CLOSE(sum / (double)S, 0, 5 * sqrt(fabs(P[0]) / (double)S) + 1e-12);
-            CHECK_CLOSE(square / (double)S, P[0], 5 * fabs(P[0]) * sqrt(2.0 / (double)S) + 1e-12);
-            CHECK_CLOSE(pair / (double)S, want, 5 * 2 * fabs(P[0]) / sqrt((double)S) + 1e-12);
+            const int64_t lane = vdi_lds_data_lane(data, i), at = i * T + t;
+            const double *P = Ps + (lane * T + t) * d * d;
+            means_agree(S, B * T * d, z + at * d, ms + at * d, P);
+            covariances_agree(S, B * T * d, z + at * d, z + at * d, ms + at * d, ms + at * d, P, P,
+                              P);
+            if (t + 1 == lengths[i]) continue;
+            covariances_agree(S, B * T * d, z + (at + 1) * d, z + at * d, ms + (at + 1) * d,
+                              ms + at * d, P + d * d, P, Pc + (lane * (T - 1) + t) * d * d);
         }
     }
     free(y);
@@ -1331,10 +1347,10 @@ TEST(lds, forecast_equals_smoothing_of_missing_bins) {
     double *yc = numbers(B * H * n * n);
     double *ms = numbers(B * T * d);
     double *Ps = numbers(vdi_lds_data_lanes(all) * T * d * d);
-    vdi_lds_moments m = {0};
-    m.ms = ms;
-    m.Ps = Ps;
-    CHECK_OK(vdi_lds_smooth(p, all, &m, &err), err);
+    vdi_lds_moments moments = {0};
+    moments.ms = ms;
+    moments.Ps = Ps;
+    CHECK_OK(vdi_lds_smooth(p, all, &moments, &err), err);
     CHECK_OK(vdi_lds_forecast(p, known, H, future, zm, zc, ym, yc, &err), err);
     for (int64_t i = 0; i < B; i++) {
         for (int64_t h = 0; h < H; h++) {
@@ -1344,13 +1360,19 @@ TEST(lds, forecast_equals_smoothing_of_missing_bins) {
                                            Ps + (vdi_lds_data_lane(all, i) * T + 5 + h) * d * d,
                                            d * d),
                         0, 1e-11);
-            double want = p->b[0] + p->D[0] * future[i * H + h], variance = p->R[0];
-            for (int64_t k = 0; k < d; k++)
-                want += p->C[k] * zm[(i * H + h) * d + k];
-            for (int64_t k = 0; k < d * d; k++)
-                variance += p->C[k / d] * zc[(i * H + h) * d * d + k] * p->C[k % d];
-            CHECK_CLOSE(ym[(i * H + h) * n], want, 1e-12);
-            CHECK_CLOSE(yc[(i * H + h) * n * n], variance, 1e-12);
+            const double *m = zm + (i * H + h) * d, *V = zc + (i * H + h) * d * d;
+            for (int64_t j = 0; j < n; j++) {
+                double want = p->b[j] + p->D[j] * future[i * H + h];
+                for (int64_t k = 0; k < d; k++)
+                    want += p->C[j * d + k] * m[k];
+                CHECK_CLOSE(ym[(i * H + h) * n + j], want, 1e-12 * (1 + fabs(want)));
+                for (int64_t l = 0; l < n; l++) {
+                    double cov = p->R[j * n + l];
+                    for (int64_t k = 0; k < d * d; k++)
+                        cov += p->C[j * d + k / d] * V[k] * p->C[l * d + k % d];
+                    CHECK_CLOSE(yc[((i * H + h) * n + j) * n + l], cov, 1e-12 * (1 + fabs(cov)));
+                }
+            }
         }
     }
     free(u);

@@ -23,6 +23,15 @@ void demo_row(demo *m, const char *family, const char *what, double value, doubl
     m->seconds[i] = seconds_now() - since;
 }
 
+double demo_paired_error(const double *a, const double *b, int n) {
+    double sum = 0, squares = 0;
+    for (int i = 0; i < n; i++) {
+        sum += a[i] - b[i];
+        squares += (a[i] - b[i]) * (a[i] - b[i]);
+    }
+    return sqrt(fmax(squares - sum * sum / n, 0) / (n - 1) / n);
+}
+
 static void table_print(const demo *m) {
     printf("%-9s %-40s %10s  %-5s  %s\n", "family", "what", "value", "", "held against");
     for (int i = 0; i < m->rows; i++) {

@@ -27,6 +27,9 @@ typedef struct demo {
 void demo_row(demo *m, const char *family, const char *what, double value, double good, double fair,
               double since, const char *against, ...) PRINTF_LIKE(8, 9);
 
+/* The standard error of mean(a) - mean(b), where a and b are of the same n episodes or cells. */
+double demo_paired_error(const double *a, const double *b, int n);
+
 /* now = decay R(angle) was + noise N(0, I) in the plane; N(0, I) if it is the first. */
 void demo_rotate(vdi_rng *rng, double decay, double angle, double noise, bool first,
                  const double *was, double *now);
