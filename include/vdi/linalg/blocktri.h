@@ -99,7 +99,7 @@ VDI_API void vdi_blocktri_matvec(const vdi_blocktri *bt, const void *D, const vo
  * NULL: C is 0, there is no factor `pre` for each row of C, no T, no `scaled`, which receives out
  * with each row times `post`. pre and post are columns. */
 typedef struct vdi__bt_op {
-    bool rows;
+    bool rows, padded; /* padded: where `out` and what is read have space for whole vectors */
     int64_t m, n, k;
     const vdi__matrix *c, *pre, *a, *b, *tri, *post;
     const vdi__target *out, *scaled;
@@ -126,6 +126,11 @@ typedef enum vdi__bt_kind {
     VDI__BT_UNIT,  /* a clean unit lower triangle */
     VDI__BT_HALF   /* upper triangle with half the diagonal */
 } vdi__bt_kind;
+
+/* Reals from row to row in the scratch of a factor in rows: an odd number of cache lines, so that the
+ * rows of a column meet in no few sets of the cache, and 3 or more behind the row, which vectors that
+ * know no masks reach. */
+#define VDI__BT_LD(d, lanes) ((((d) + (lanes) + 2) / (lanes) | 1) * (lanes))
 
 /* X(name, whose, result, (arguments)); see kernel/table.h */
 #define VDI__LINALG_KERNELS_BLOCKTRI(X)                                                            \
@@ -194,7 +199,9 @@ VDI__FN bool vdi__bt_measure(const vdi_blocktri_desc *desc, vdi__bt_sizes *s) {
     const size_t blocks = vdi_mul_size(vdi_mul_size((size_t)desc->T, 2 * dd), unit);
     const size_t vec = vdi_mul_size((size_t)desc->T, d * 64);
     s->factor = vdi_align_size(vdi_mul_size(blocks, (size_t)s->groups));
-    s->worker = vdi_align_size(vdi_add_size(vdi_mul_size(VDI__BT_BLOCKS * dd + d, unit), vec));
+    const size_t blocks16 = vdi_mul_size(VDI__BT_BLOCKS * dd + d, unit);
+    const size_t front = 5 * d * (size_t)VDI__BT_LD(desc->d, lanes) * real;
+    s->worker = vdi_align_size(vdi_add_size(VDI__MAX(blocks16, front), vec));
     s->adjoint = vdi_align_size(vdi_add_size(blocks, vdi_mul_size(2, vec)));
     s->lengths =
         desc->lengths ? vdi_align_size(vdi_mul_size((size_t)desc->trials, sizeof(int64_t))) : 0;
@@ -260,8 +267,8 @@ VDI__DEF vdi_status vdi_blocktri_init(vdi_blocktri *bt, const vdi_blocktri_desc 
 
 /* ---- factor ---------------------------------------------------------------------------------- */
 
-/* Blocks f->t0 .. f->t1 row by row of the blocks: from S_t, what is left of D_t, to U' and 1/p, and
- * from E_t' to N'. */
+/* Lanes: blocks f->t0 .. f->t1 row by row of the blocks: from S_t, what is left of D_t, to U' and 1/p,
+ * and from E_t' to N'. */
 VDI__FN bool vdi__bt_factor_blocks(const vdi__bt *g, const vdi__bt_factor *f) {
     const size_t block = (size_t)g->dd * g->unit;
     const int64_t row = g->row, column = g->column;
@@ -269,23 +276,16 @@ VDI__FN bool vdi__bt_factor_blocks(const vdi__bt *g, const vdi__bt_factor *f) {
     bool good = true;
     const vdi__target to_l = {gl, row, column}, to_n = {gn, row, column};
     const vdi__matrix a = {gn, column, row};
-    if (g->rows) { /* all at once: a vector would have to wait for the stores of its numbers */
-        const size_t at = (size_t)f->t0 * block;
-        const int64_t pairs = VDI__MIN(f->t1, f->T - 1) - f->t0;
-        g->k->blocktri_transpose(f->t1 - f->t0, g->d, true, (const char *)f->D + at, g->L + at);
-        if (pairs > 0)
-            g->k->blocktri_transpose(pairs, g->d, false, (const char *)f->E + at, g->N + at);
-    }
     for (int64_t t = f->t0; t < f->t1; t++) {
         char *L = vdi__bt_block(g, g->L, t), *N = vdi__bt_block(g, g->N, t);
         const vdi__matrix S = {L, row, column}, E = {N, row, column}, U = {L, column, row};
         const vdi__matrix before = {t > 0 ? N - block : N, row, column};
         const vdi__matrix pivots = {L, (g->d + 1) * g->lanes, 0};
         const vdi__target in_l = {L, row, column}, in_n = {N, row, column};
-        const vdi__bt_op l = {g->rows, g->d,    g->d, t > 0 ? g->d : 0, &S,    NULL,
-                              &a,      &before, &U,   &pivots,          &to_l, &in_l};
-        const vdi__bt_op n = {g->rows, g->d, g->d, 0,       &E,    NULL,
-                              NULL,    NULL, &U,   &pivots, &to_n, &in_n};
+        const vdi__bt_op l = {false, false,   g->d,  g->d, t > 0 ? g->d : 0, &S, NULL, &a, &before,
+                              &U,    &pivots, &to_l, &in_l};
+        const vdi__bt_op n = {false, false, g->d, g->d,    0,     &E,   NULL,
+                              NULL,  NULL,  &U,   &pivots, &to_n, &in_n};
         good &= g->k->blocktri_pivots(&l);
         if (t + 1 < f->T) g->k->blocktri_op(&n);
     }
@@ -294,8 +294,8 @@ VDI__FN bool vdi__bt_factor_blocks(const vdi__bt *g, const vdi__bt_factor *f) {
 
 VDI__FN void vdi__bt_factor_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
     const int64_t d = g->d, dd = g->dd, T = g->T;
-    /* stays in the first-level cache between packing and use */
-    const int64_t chunk = VDI__MAX((int64_t)1, (g->rows ? 1024 : 128) / dd);
+    /* lanes: stays in the first-level cache between packing and use */
+    const int64_t chunk = g->rows ? T : VDI__MAX((int64_t)1, 128 / dd);
     bool good = true;
     vdi__bt_factor f = VDI__ZERO;
     (void)work;

@@ -84,9 +84,9 @@ VDI__FN void vdi__bt_outer(const vdi__bt *g, char *a, char *b, bool both, bool s
     const int64_t u = g->lanes, apart = (b - a) / (int64_t)g->real;
     vdi__matrix left = {a, u, apart}, right = {b, -apart, u}, sum = {accD, g->d * u, u};
     vdi__target to = {accD, g->d * u, u};
-    const vdi__bt_op o = {g->rows, g->d,  g->d,   both ? 2 : 1, first ? NULL : &sum,
-                          NULL,    &left, &right, NULL,         NULL,
-                          &to,     NULL};
+    const vdi__bt_op o = {g->rows, false, g->d,   g->d, both ? 2 : 1, first ? NULL : &sum,
+                          NULL,    &left, &right, NULL, NULL,         &to,
+                          NULL};
     for (int64_t t = 0; t < g->T; t++) {
         const size_t at = (size_t)(t * g->d) * g->unit, next = at + (size_t)g->d * g->unit;
         left.data = a + at;

@@ -14,20 +14,9 @@
 #define VDI__BT_ROW_CHAINS 0
 #endif
 
-/* The transpose of one block (d,d); with `lower` only what stands on and under the diagonal of x
- * needs to arrive. */
-VDI_LOCAL void VDI_PN(vdi__bt_transpose_any)(int64_t d, bool lower, const VDI_T *x, VDI_T *y) {
+/* The transpose of a small block, rows d apart. */
+VDI_LOCAL void VDI_PN(vdi__bt_transpose_small)(int64_t d, bool lower, const VDI_T *x, VDI_T *y) {
     const int64_t full = d - d % VDI_TBLOCK;
-    for (int64_t i = 0; i < full; i += VDI_TBLOCK) {
-        for (int64_t j = 0; j < (lower ? i + 1 : full); j += VDI_TBLOCK)
-            VDI_TRANSPOSE(x + i * d + j, (size_t)d, y + j * d + i, (size_t)d);
-    }
-    for (int64_t i = 0; full < d && i < d; i++) {
-        for (int64_t j = i < full ? full : 0; j < d; j++)
-            y[j * d + i] = x[i * d + j];
-    }
-}
-VDI_LOCAL void VDI_PN(vdi__bt_transpose)(int64_t d, bool lower, const VDI_T *x, VDI_T *y) {
 #if VDI_TBLOCK == 8
     /* half a square of 8: number by number it takes longer than the factor itself */
     if (d == 4) {
@@ -41,13 +30,20 @@ VDI_LOCAL void VDI_PN(vdi__bt_transpose)(int64_t d, bool lower, const VDI_T *x, 
         return;
     }
 #endif
-    VDI_PN(vdi__bt_transpose_any)(d, lower, x, y);
+    for (int64_t i = 0; i < full; i += VDI_TBLOCK) {
+        for (int64_t j = 0; j < (lower ? i + 1 : full); j += VDI_TBLOCK)
+            VDI_TRANSPOSE(x + i * d + j, (size_t)d, y + j * d + i, (size_t)d);
+    }
+    for (int64_t i = 0; full < d && i < d; i++) {
+        for (int64_t j = i < full ? full : 0; j < d; j++)
+            y[j * d + i] = x[i * d + j];
+    }
 }
 VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_transpose)(int64_t count, int64_t d, bool lower,
                                                        const void *src, void *dst) {
     for (int64_t t = 0; t < count; t++) {
         VDI_PN(vdi__bt_transpose)
-        (d, lower, (const VDI_T *)src + t * d * d, (VDI_T *)dst + t * d * d);
+        (0, d, d, lower, (const VDI_T *)src + t * d * d, (VDI_T *)dst + t * d * d, d);
     }
 }
 
@@ -73,15 +69,8 @@ VDI_LOCAL void VDI_PN(vdi__bt_enter)(int most, int64_t d, const vdi__bt_factor *
     if (t >= f->t1) return;
     const VDI_T *D = (const VDI_T *)f->D + at, *E = (const VDI_T *)f->E + at;
     VDI_T *L = (VDI_T *)f->L + at, *N = (VDI_T *)f->N + at;
-    if (d == most)
-        VDI_PN(vdi__bt_transpose)(most, true, D, L);
-    else
-        VDI_PN(vdi__bt_transpose_any)(d, true, D, L);
-    if (t + 1 == f->T) return;
-    if (d == most)
-        VDI_PN(vdi__bt_transpose)(most, false, E, N);
-    else
-        VDI_PN(vdi__bt_transpose_any)(d, false, E, N);
+    VDI_PN(vdi__bt_transpose_small)(d == most ? most : d, true, D, L);
+    if (t + 1 < f->T) VDI_PN(vdi__bt_transpose_small)(d == most ? most : d, false, E, N);
 }
 
 /* One trial, rows of one vector: blocks t0 .. t1. Rows of S (what is left of D_t), of E_t' and of
@@ -233,7 +222,7 @@ VDI_KERNEL int VDI_PN(vdi__linalg_blocktri_chain)(const vdi__bt_factor *f) {
     if (!f->rows && f->d == 3) return VDI_PN(vdi__bt_chain_lanes)(3, f);
     if (!f->rows && f->d == 4) return VDI_PN(vdi__bt_chain_lanes)(4, f);
 #endif
-    (void)f;
+    if (f->rows) return VDI_PN(vdi__bt_front_run)(f);
     return -1;
 }
 

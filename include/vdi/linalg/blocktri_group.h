@@ -155,7 +155,7 @@ VDI__FN void vdi__bt_blank(const vdi__bt *g, void *dst, int less, int64_t n, int
 VDI__FN void vdi__bt_mul(const vdi__bt *g, const vdi__matrix *C, const vdi__matrix *A,
                          const vdi__matrix *B, char *out) {
     const vdi__target to = {out, g->d * g->lanes, g->lanes};
-    const vdi__bt_op o = {g->rows, g->d, g->d, g->d, C, NULL, A, B, NULL, NULL, &to, NULL};
+    const vdi__bt_op o = {g->rows, false, g->d, g->d, g->d, C, NULL, A, B, NULL, NULL, &to, NULL};
     g->k->blocktri_op(&o);
 }
 
@@ -163,7 +163,7 @@ VDI__FN void vdi__bt_mul(const vdi__bt *g, const vdi__matrix *C, const vdi__matr
 VDI__FN void vdi__bt_solve_lower(const vdi__bt *g, int64_t t, const vdi__matrix *C, char *out) {
     const vdi__target to = {out, g->d * g->lanes, g->lanes};
     const vdi__matrix U = {vdi__bt_block(g, g->L, t), g->column, g->row};
-    const vdi__bt_op o = {g->rows, g->d, g->d, 0, C, NULL, NULL, NULL, &U, NULL, &to, NULL};
+    const vdi__bt_op o = {g->rows, false, g->d, g->d, 0, C, NULL, NULL, NULL, &U, NULL, &to, NULL};
     g->k->blocktri_op(&o);
 }
 
@@ -183,8 +183,8 @@ VDI__FN void vdi__bt_solve_upper(const vdi__bt *g, int64_t t, bool scaled, const
     const vdi__target to = {out + (size_t)((g->d - 1) * g->d) * g->unit, -g->d * u, u};
     const vdi__matrix U = {last, -g->row, -g->column}, pivots = {last, -(g->d + 1) * u, 0};
     const vdi__matrix c = vdi__bt_reversed(g, C), a = vdi__bt_reversed(g, A ? A : C);
-    const vdi__bt_op o = {g->rows, g->d, g->d, A ? g->d : 0, &c,  scaled ? &pivots : NULL,
-                          &a,      B,    &U,   NULL,         &to, NULL};
+    const vdi__bt_op o = {g->rows, false, g->d, g->d, A ? g->d : 0, &c,  scaled ? &pivots : NULL,
+                          &a,      B,     &U,   NULL, &to,          NULL};
     g->k->blocktri_op(&o);
 }
 
@@ -228,7 +228,7 @@ VDI__FN void vdi__bt_forward(const vdi__bt *g, int64_t n, int64_t ys, char *y) {
     vdi__matrix here = {y, row, column}, before = {y, row, column};
     vdi__matrix U = {g->L, g->column, g->row}, N = {g->N, g->column, g->row};
     vdi__target to = {y, row, column};
-    vdi__bt_op o = {g->rows, g->d, n, 0, &here, NULL, &N, &before, &U, NULL, &to, NULL};
+    vdi__bt_op o = {g->rows, false, g->d, n, 0, &here, NULL, &N, &before, &U, NULL, &to, NULL};
     for (int64_t t = 0; t < g->T; t++) {
         to.data = y + (size_t)t * step;
         here.data = to.data;
@@ -250,7 +250,7 @@ VDI__FN void vdi__bt_backward(const vdi__bt *g, bool roots, int64_t n, int64_t y
     vdi__matrix U = {g->L, -g->row, -g->column}, N = {g->N, -g->row, g->column};
     vdi__matrix s = {root + (size_t)last * g->unit, roots ? -u : -(d + 1) * u, 0};
     vdi__target to = {y, -row, u};
-    vdi__bt_op o = {g->rows, d, n, 0, &here, &s, &N, &after, &U, NULL, &to, NULL};
+    vdi__bt_op o = {g->rows, false, d, n, 0, &here, &s, &N, &after, &U, NULL, &to, NULL};
     for (int64_t t = g->T - 1; t >= 0; t--) {
         const char *L = g->L + (size_t)t * block;
         to.data = y + (size_t)t * step + (size_t)(last * ys) * g->unit;
@@ -274,7 +274,7 @@ VDI__FN void vdi__bt_scale(const vdi__bt *g, bool roots, int64_t n, int64_t ys, 
     char *root = vdi__bt_root(g);
     vdi__matrix here = {y, ys * u, u}, s = {root, roots ? u : (d + 1) * u, 0};
     vdi__target to = {y, ys * u, u};
-    const vdi__bt_op o = {g->rows, d, n, 0, &here, &s, NULL, NULL, NULL, NULL, &to, NULL};
+    const vdi__bt_op o = {g->rows, false, d, n, 0, &here, &s, NULL, NULL, NULL, NULL, &to, NULL};
     for (int64_t t = 0; t < g->T; t++) {
         const char *L = g->L + (size_t)t * block;
         to.data = y + (size_t)t * step;

@@ -3,6 +3,7 @@
 #include "../kernel/simd.h"
 #include "dense_body.h"
 #include "blocktri_tile_body.h"
+#include "blocktri_front_body.h"
 #include "blocktri_chain_body.h"
 #include "blocktri_move_body.h"
 #include "kalman_body.h"
