@@ -1,10 +1,11 @@
 /* bench/blocktri.c - how fast is a block-tridiagonal system factorised, solved and inverted,
- * against banded LAPACK (OpenBLAS)?
+ * against banded LAPACK (OpenBLAS), and against a loop of BLASFEO's over the blocks of one trial?
  *
  * J is (T d)x(T d) with diagonal blocks 2 I + R R'/d and sub-diagonal blocks of entries within
  * 0.4/d, so it is well conditioned. LAPACK sees the same matrix as a band of 2d - 1 sub-diagonals;
  * since dpbtrf overwrites its input, the copy is timed with it, as vdi's copy is. Figures are per
- * block and system; the share counts T (d^3/3 + 2 d^3) flops for a factor.
+ * block and system; the share counts T (d^3/3 + 2 d^3) flops for a factor. BLASFEO's blocks are
+ * packed before the clock starts, and its factor stays packed.
  */
 #include "bench.h"
 
@@ -61,6 +62,75 @@ static void blas_any(system_case *c, bool solve) {
 }
 static void run_blas_factor(void *ctx) { blas_any((system_case *)ctx, false); }
 static void run_blas_solve(void *ctx) { blas_any((system_case *)ctx, true); }
+
+/* BLASFEO without its header: its matrix is a small struct of its own, larger here than there. */
+typedef union blasfeo_mat {
+    double align;
+    char bytes[256];
+} blasfeo_mat;
+typedef void feo_allocate_fn(int, int, blasfeo_mat *);
+typedef void feo_pack_fn(int, int, const void *, int, blasfeo_mat *, int, int);
+typedef void feo_unpack_fn(int, int, blasfeo_mat *, int, int, void *, int);
+typedef void feo_syrk_fn(int, int, double, blasfeo_mat *, int, int, blasfeo_mat *, int, int, double,
+                         blasfeo_mat *, int, int, blasfeo_mat *, int, int);
+typedef void feo_potrf_fn(int, blasfeo_mat *, int, int, blasfeo_mat *, int, int);
+typedef void feo_trsm_fn(int, int, double, blasfeo_mat *, int, int, blasfeo_mat *, int, int,
+                         blasfeo_mat *, int, int);
+typedef struct blasfeo_case {
+    int T, d;
+    blasfeo_mat *D, *E, *L, *M; /* (T) */
+    feo_syrk_fn *syrk;
+    feo_potrf_fn *potrf;
+    feo_trsm_fn *trsm;
+} blasfeo_case;
+
+static void run_blasfeo(void *ctx) {
+    blasfeo_case *f = (blasfeo_case *)ctx;
+    const int d = f->d;
+    for (int t = 0; t < f->T; t++) {
+        blasfeo_mat *L = &f->L[t], *before = &f->M[t > 0 ? t - 1 : 0];
+        if (t) f->syrk(d, d, -1, before, 0, 0, before, 0, 0, 1, &f->D[t], 0, 0, L, 0, 0);
+        f->potrf(d, t ? L : &f->D[t], 0, 0, L, 0, 0);
+        if (t + 1 < f->T) f->trsm(d, d, 1, L, 0, 0, &f->E[t], 0, 0, &f->M[t], 0, 0);
+    }
+}
+
+/* The factor of one float64 trial as a loop over its blocks. */
+static void add_blasfeo(const system_case *c) {
+    static blasfeo_case f;
+    const size_t T = c->T, dd = c->d * c->d;
+    const int d = (int)c->d;
+    f.syrk = (feo_syrk_fn *)bench_blasfeo_symbol("blasfeo_dsyrk_ln");
+    if (!f.syrk) return;
+    f.potrf = (feo_potrf_fn *)bench_blasfeo_symbol("blasfeo_dpotrf_l");
+    f.trsm = (feo_trsm_fn *)bench_blasfeo_symbol("blasfeo_dtrsm_rltn");
+    feo_allocate_fn *allocate = (feo_allocate_fn *)bench_blasfeo_symbol("blasfeo_allocate_dmat");
+    feo_pack_fn *pack = (feo_pack_fn *)bench_blasfeo_symbol("blasfeo_pack_tran_dmat");
+    feo_unpack_fn *unpack = (feo_unpack_fn *)bench_blasfeo_symbol("blasfeo_unpack_tran_dmat");
+    blasfeo_mat *all = (blasfeo_mat *)bench_alloc(4 * T * sizeof *all);
+    double *L = (double *)bench_alloc(T * dd * sizeof *L);
+    double *out = (double *)bench_alloc(dd * sizeof *out);
+    f.T = (int)T;
+    f.d = d;
+    f.D = all;
+    f.E = all + T;
+    f.L = all + 2 * T;
+    f.M = all + 3 * T;
+    for (size_t i = 0; i < 4 * T; i++)
+        allocate(d, d, &all[i]);
+    for (size_t t = 0; t < T; t++) {
+        pack(d, d, (const double *)c->D + t * dd, d, &f.D[t], 0, 0);
+        if (t + 1 < T) pack(d, d, (const double *)c->E + t * dd, d, &f.E[t], 0, 0);
+    }
+    run_blasfeo(&f);
+    vdi_blocktri_get_factor(&c->bt, L, NULL);
+    unpack(d, d, &f.L[T - 1], 0, 0, out, d);
+    for (size_t i = 0; i < dd; i++) {
+        if (i % c->d > i / c->d) continue;
+        bench_check(fabs(out[i] - L[(T - 1) * dd + i]) <= 1e-13 * d, "BLASFEO's last block");
+    }
+    bench_peer("BLASFEO", run_blasfeo, &f);
+}
 
 static void put(vdi_dtype dtype, void *p, size_t i, double v) {
     if (dtype == VDI_F32)
@@ -200,6 +270,7 @@ static const shape shapes[] = {
     {1, 1000, 1, 0, 0, 0, 0},
     {1, 1000, 2, 0, 0, 0, 0},
     {1, 1000, 16, 0, 0, 0, 0},
+    {1, 500, 48, 0, 0, 0, 0},
 };
 
 int main(int argc, char **argv) {
@@ -233,6 +304,10 @@ int main(int argc, char **argv) {
                 bench_vdi(part == 0 ? run_factor : part == 1 ? run_solve : run_everything, &c);
                 if (part == 0) bench_limit_flops(c.dtype, blocks * cube * (1.0 / 3 + 2));
                 if (part < 2) bench_blas(part ? run_blas_solve : run_blas_factor, &c);
+                if (part == 0 && q && p->B == 1 && p->d >= 10) {
+                    add_blasfeo(&c);
+                    bench_bar_ratio("BLASFEO", 1.2);
+                }
                 if (part == 0 && q && p->bar > 0) {
                     bench_bar_figure(p->bar, p->bound);
                     bench_bar_ratio("OpenBLAS", p->ratio);
