@@ -3103,7 +3103,7 @@ VDI_API void vdi_blocktri_matvec(const vdi_blocktri *bt, const void *D, const vo
  * NULL: C is 0, there is no factor `pre` for each row of C, no T, no `scaled`, which receives out
  * with each row times `post`. pre and post are columns. */
 typedef struct vdi__bt_op {
-    bool rows;
+    bool rows, padded; /* padded: where `out` and what is read have space for whole vectors */
     int64_t m, n, k;
     const vdi__matrix *c, *pre, *a, *b, *tri, *post;
     const vdi__target *out, *scaled;
@@ -3130,6 +3130,11 @@ typedef enum vdi__bt_kind {
     VDI__BT_UNIT,  /* a clean unit lower triangle */
     VDI__BT_HALF   /* upper triangle with half the diagonal */
 } vdi__bt_kind;
+
+/* Reals from row to row in the scratch of a factor in rows: an odd number of cache lines, so that the
+ * rows of a column meet in no few sets of the cache, and 3 or more behind the row, which vectors that
+ * know no masks reach. */
+#define VDI__BT_LD(d, lanes) ((((d) + (lanes) + 2) / (lanes) | 1) * (lanes))
 
 /* X(name, whose, result, (arguments)); see kernel/table.h */
 #define VDI__LINALG_KERNELS_BLOCKTRI(X)                                                            \
@@ -15351,7 +15356,7 @@ VDI__FN void vdi__bt_blank(const vdi__bt *g, void *dst, int less, int64_t n, int
 VDI__FN void vdi__bt_mul(const vdi__bt *g, const vdi__matrix *C, const vdi__matrix *A,
                          const vdi__matrix *B, char *out) {
     const vdi__target to = {out, g->d * g->lanes, g->lanes};
-    const vdi__bt_op o = {g->rows, g->d, g->d, g->d, C, NULL, A, B, NULL, NULL, &to, NULL};
+    const vdi__bt_op o = {g->rows, false, g->d, g->d, g->d, C, NULL, A, B, NULL, NULL, &to, NULL};
     g->k->blocktri_op(&o);
 }
 
@@ -15359,7 +15364,7 @@ VDI__FN void vdi__bt_mul(const vdi__bt *g, const vdi__matrix *C, const vdi__matr
 VDI__FN void vdi__bt_solve_lower(const vdi__bt *g, int64_t t, const vdi__matrix *C, char *out) {
     const vdi__target to = {out, g->d * g->lanes, g->lanes};
     const vdi__matrix U = {vdi__bt_block(g, g->L, t), g->column, g->row};
-    const vdi__bt_op o = {g->rows, g->d, g->d, 0, C, NULL, NULL, NULL, &U, NULL, &to, NULL};
+    const vdi__bt_op o = {g->rows, false, g->d, g->d, 0, C, NULL, NULL, NULL, &U, NULL, &to, NULL};
     g->k->blocktri_op(&o);
 }
 
@@ -15379,8 +15384,8 @@ VDI__FN void vdi__bt_solve_upper(const vdi__bt *g, int64_t t, bool scaled, const
     const vdi__target to = {out + (size_t)((g->d - 1) * g->d) * g->unit, -g->d * u, u};
     const vdi__matrix U = {last, -g->row, -g->column}, pivots = {last, -(g->d + 1) * u, 0};
     const vdi__matrix c = vdi__bt_reversed(g, C), a = vdi__bt_reversed(g, A ? A : C);
-    const vdi__bt_op o = {g->rows, g->d, g->d, A ? g->d : 0, &c,  scaled ? &pivots : NULL,
-                          &a,      B,    &U,   NULL,         &to, NULL};
+    const vdi__bt_op o = {g->rows, false, g->d, g->d, A ? g->d : 0, &c,  scaled ? &pivots : NULL,
+                          &a,      B,     &U,   NULL, &to,          NULL};
     g->k->blocktri_op(&o);
 }
 
@@ -15424,7 +15429,7 @@ VDI__FN void vdi__bt_forward(const vdi__bt *g, int64_t n, int64_t ys, char *y) {
     vdi__matrix here = {y, row, column}, before = {y, row, column};
     vdi__matrix U = {g->L, g->column, g->row}, N = {g->N, g->column, g->row};
     vdi__target to = {y, row, column};
-    vdi__bt_op o = {g->rows, g->d, n, 0, &here, NULL, &N, &before, &U, NULL, &to, NULL};
+    vdi__bt_op o = {g->rows, false, g->d, n, 0, &here, NULL, &N, &before, &U, NULL, &to, NULL};
     for (int64_t t = 0; t < g->T; t++) {
         to.data = y + (size_t)t * step;
         here.data = to.data;
@@ -15446,7 +15451,7 @@ VDI__FN void vdi__bt_backward(const vdi__bt *g, bool roots, int64_t n, int64_t y
     vdi__matrix U = {g->L, -g->row, -g->column}, N = {g->N, -g->row, g->column};
     vdi__matrix s = {root + (size_t)last * g->unit, roots ? -u : -(d + 1) * u, 0};
     vdi__target to = {y, -row, u};
-    vdi__bt_op o = {g->rows, d, n, 0, &here, &s, &N, &after, &U, NULL, &to, NULL};
+    vdi__bt_op o = {g->rows, false, d, n, 0, &here, &s, &N, &after, &U, NULL, &to, NULL};
     for (int64_t t = g->T - 1; t >= 0; t--) {
         const char *L = g->L + (size_t)t * block;
         to.data = y + (size_t)t * step + (size_t)(last * ys) * g->unit;
@@ -15470,7 +15475,7 @@ VDI__FN void vdi__bt_scale(const vdi__bt *g, bool roots, int64_t n, int64_t ys, 
     char *root = vdi__bt_root(g);
     vdi__matrix here = {y, ys * u, u}, s = {root, roots ? u : (d + 1) * u, 0};
     vdi__target to = {y, ys * u, u};
-    const vdi__bt_op o = {g->rows, d, n, 0, &here, &s, NULL, NULL, NULL, NULL, &to, NULL};
+    const vdi__bt_op o = {g->rows, false, d, n, 0, &here, &s, NULL, NULL, NULL, NULL, &to, NULL};
     for (int64_t t = 0; t < g->T; t++) {
         const char *L = g->L + (size_t)t * block;
         to.data = y + (size_t)t * step;
@@ -15566,7 +15571,9 @@ VDI__FN bool vdi__bt_measure(const vdi_blocktri_desc *desc, vdi__bt_sizes *s) {
     const size_t blocks = vdi_mul_size(vdi_mul_size((size_t)desc->T, 2 * dd), unit);
     const size_t vec = vdi_mul_size((size_t)desc->T, d * 64);
     s->factor = vdi_align_size(vdi_mul_size(blocks, (size_t)s->groups));
-    s->worker = vdi_align_size(vdi_add_size(vdi_mul_size(VDI__BT_BLOCKS * dd + d, unit), vec));
+    const size_t blocks16 = vdi_mul_size(VDI__BT_BLOCKS * dd + d, unit);
+    const size_t front = 5 * d * (size_t)VDI__BT_LD(desc->d, lanes) * real;
+    s->worker = vdi_align_size(vdi_add_size(VDI__MAX(blocks16, front), vec));
     s->adjoint = vdi_align_size(vdi_add_size(blocks, vdi_mul_size(2, vec)));
     s->lengths =
         desc->lengths ? vdi_align_size(vdi_mul_size((size_t)desc->trials, sizeof(int64_t))) : 0;
@@ -15632,8 +15639,8 @@ VDI__DEF vdi_status vdi_blocktri_init(vdi_blocktri *bt, const vdi_blocktri_desc 
 
 /* ---- factor ---------------------------------------------------------------------------------- */
 
-/* Blocks f->t0 .. f->t1 row by row of the blocks: from S_t, what is left of D_t, to U' and 1/p, and
- * from E_t' to N'. */
+/* Lanes: blocks f->t0 .. f->t1 row by row of the blocks: from S_t, what is left of D_t, to U' and 1/p,
+ * and from E_t' to N'. */
 VDI__FN bool vdi__bt_factor_blocks(const vdi__bt *g, const vdi__bt_factor *f) {
     const size_t block = (size_t)g->dd * g->unit;
     const int64_t row = g->row, column = g->column;
@@ -15641,23 +15648,16 @@ VDI__FN bool vdi__bt_factor_blocks(const vdi__bt *g, const vdi__bt_factor *f) {
     bool good = true;
     const vdi__target to_l = {gl, row, column}, to_n = {gn, row, column};
     const vdi__matrix a = {gn, column, row};
-    if (g->rows) { /* all at once: a vector would have to wait for the stores of its numbers */
-        const size_t at = (size_t)f->t0 * block;
-        const int64_t pairs = VDI__MIN(f->t1, f->T - 1) - f->t0;
-        g->k->blocktri_transpose(f->t1 - f->t0, g->d, true, (const char *)f->D + at, g->L + at);
-        if (pairs > 0)
-            g->k->blocktri_transpose(pairs, g->d, false, (const char *)f->E + at, g->N + at);
-    }
     for (int64_t t = f->t0; t < f->t1; t++) {
         char *L = vdi__bt_block(g, g->L, t), *N = vdi__bt_block(g, g->N, t);
         const vdi__matrix S = {L, row, column}, E = {N, row, column}, U = {L, column, row};
         const vdi__matrix before = {t > 0 ? N - block : N, row, column};
         const vdi__matrix pivots = {L, (g->d + 1) * g->lanes, 0};
         const vdi__target in_l = {L, row, column}, in_n = {N, row, column};
-        const vdi__bt_op l = {g->rows, g->d,    g->d, t > 0 ? g->d : 0, &S,    NULL,
-                              &a,      &before, &U,   &pivots,          &to_l, &in_l};
-        const vdi__bt_op n = {g->rows, g->d, g->d, 0,       &E,    NULL,
-                              NULL,    NULL, &U,   &pivots, &to_n, &in_n};
+        const vdi__bt_op l = {false, false,   g->d,  g->d, t > 0 ? g->d : 0, &S, NULL, &a, &before,
+                              &U,    &pivots, &to_l, &in_l};
+        const vdi__bt_op n = {false, false, g->d, g->d,    0,     &E,   NULL,
+                              NULL,  NULL,  &U,   &pivots, &to_n, &in_n};
         good &= g->k->blocktri_pivots(&l);
         if (t + 1 < f->T) g->k->blocktri_op(&n);
     }
@@ -15666,8 +15666,8 @@ VDI__FN bool vdi__bt_factor_blocks(const vdi__bt *g, const vdi__bt_factor *f) {
 
 VDI__FN void vdi__bt_factor_group(const vdi__bt *g, const vdi__bt_job *job, char *work) {
     const int64_t d = g->d, dd = g->dd, T = g->T;
-    /* stays in the first-level cache between packing and use */
-    const int64_t chunk = VDI__MAX((int64_t)1, (g->rows ? 1024 : 128) / dd);
+    /* lanes: stays in the first-level cache between packing and use */
+    const int64_t chunk = g->rows ? T : VDI__MAX((int64_t)1, 128 / dd);
     bool good = true;
     vdi__bt_factor f = VDI__ZERO;
     (void)work;
@@ -16028,9 +16028,9 @@ VDI__FN void vdi__bt_outer(const vdi__bt *g, char *a, char *b, bool both, bool s
     const int64_t u = g->lanes, apart = (b - a) / (int64_t)g->real;
     vdi__matrix left = {a, u, apart}, right = {b, -apart, u}, sum = {accD, g->d * u, u};
     vdi__target to = {accD, g->d * u, u};
-    const vdi__bt_op o = {g->rows, g->d,  g->d,   both ? 2 : 1, first ? NULL : &sum,
-                          NULL,    &left, &right, NULL,         NULL,
-                          &to,     NULL};
+    const vdi__bt_op o = {g->rows, false, g->d,   g->d, both ? 2 : 1, first ? NULL : &sum,
+                          NULL,    &left, &right, NULL, NULL,         &to,
+                          NULL};
     for (int64_t t = 0; t < g->T; t++) {
         const size_t at = (size_t)(t * g->d) * g->unit, next = at + (size_t)g->d * g->unit;
         left.data = a + at;
@@ -43052,40 +43052,69 @@ VDI__DEF vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deepspike_data *da
 
 /* ======== order statistics ==================================================================== */
 
-/* The k-th smallest of x, which is left partly sorted (Hoare's find): x[k] is it, smaller ones
- * stand before, larger ones behind. */
-VDI__FN float vdi__select(float *x, int64_t n, int64_t k) {
-    int64_t low = 0, high = n - 1;
+/* Those of x[low] ... x[high] that are below the pivot, or equal to it if `equal`, to the front;
+ * returns where the others begin. Every value is moved, without a branch that nobody could guess. */
+VDI__FN int64_t vdi__gather_below(float *x, int64_t low, int64_t high, float pivot, bool equal) {
+    int64_t next = low;
+    for (int64_t i = low; i <= high; i++) {
+        const float v = x[i];
+        x[i] = x[next];
+        x[next] = v;
+        next += equal ? v <= pivot : v < pivot;
+    }
+    return next;
+}
+
+VDI__FN float vdi__middle_of(float a, float b, float c) {
+    return VDI__MAX(VDI__MIN(a, b), VDI__MIN(VDI__MAX(a, b), c));
+}
+
+/* The k-th smallest of x, which is left partly sorted: x[k] is it, smaller ones stand before,
+ * larger ones behind. Those before x[low], low <= k, are known to be no larger than the others. */
+VDI__FN float vdi__select(float *x, int64_t low, int64_t n, int64_t k) {
+    int64_t high = n - 1;
     while (low < high) {
-        const float pivot = x[k];
-        int64_t i = low, j = high;
-        do {
-            while (x[i] < pivot)
-                i++;
-            while (pivot < x[j])
-                j--;
-            if (i <= j) {
-                const float swap = x[i];
-                x[i++] = x[j];
-                x[j--] = swap;
-            }
-        } while (i <= j);
-        if (j < k) low = i;
-        if (k < i) high = j;
+        const float pivot = vdi__middle_of(x[low], x[low + (high - low) / 2], x[high]);
+        const int64_t same = vdi__gather_below(x, low, high, pivot, false);
+        if (k < same) {
+            high = same - 1;
+            continue;
+        }
+        low = vdi__gather_below(x, same, high, pivot, true);
+        if (k < low) break;
     }
     return x[k];
 }
 
-/* The q-quantile with linear interpolation between order statistics, as NumPy's default. */
-VDI__FN double vdi__quantile(float *x, int64_t n, double q) {
+/* The q-quantile with linear interpolation between order statistics, as NumPy's default; those
+ * before x[low] are known to be no larger than the others. */
+VDI__FN double vdi__quantile_above(float *x, int64_t low, int64_t n, double q) {
     const double at = q * (double)(n - 1);
     const int64_t k = (int64_t)at;
-    const double low = (double)vdi__select(x, n, k);
-    if (k + 1 >= n) return low;
+    const double value = (double)vdi__select(x, VDI__MIN(low, k), n, k);
+    if (k + 1 >= n) return value;
     float next = x[k + 1];
     for (int64_t i = k + 2; i < n; i++)
         next = x[i] < next ? x[i] : next;
-    return low + (at - (double)k) * ((double)next - low);
+    return value + (at - (double)k) * ((double)next - value);
+}
+VDI__FN double vdi__quantile(float *x, int64_t n, double q) {
+    return vdi__quantile_above(x, 0, n, q);
+}
+/* ... of sorted numbers */
+VDI__FN double vdi__quantile_sorted(const float *x, int64_t n, double q) {
+    const double at = q * (double)(n - 1);
+    const int64_t k = (int64_t)at;
+    const double value = (double)x[k];
+    return k + 1 < n ? value + (at - (double)k) * ((double)x[k + 1] - value) : value;
+}
+
+/* How many of n numbers are below v. */
+VDI__FN int64_t vdi__count_below(const float *x, int64_t n, float v) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++)
+        count += x[i] < v;
+    return count;
 }
 
 /* ======== baseline and grid =================================================================== */
@@ -43094,19 +43123,27 @@ VDI__FN double vdi__quantile(float *x, int64_t n, double q) {
    either side, a moving average of five, and straight lines between the middles of the blocks. b
    (frames); s: scratch (frames + 96). */
 VDI__FN void vdi__baseline(int64_t n, const float *y, double fps, float *b, float *s) {
+    enum { REACH = 30 }; /* blocks in 15 s */
     const int64_t width = VDI__MIN(n, VDI__MAX((int64_t)1, (int64_t)nearbyint(0.5 * fps)));
     const int64_t blocks = n / width;
     /* the medians lie at the front of b until they are spread out; there are never more than
      * frames */
-    float *median = b, window[64];
+    float *median = b, window[2 * REACH + 2];
     for (int64_t i = 0; i < blocks; i++) {
         memcpy(s, y + i * width, (size_t)width * sizeof *s);
         median[i] = (float)vdi__quantile(s, width, 0.5);
     }
-    for (int64_t i = 0; i < blocks; i++) {
-        const int64_t from = VDI__MAX((int64_t)0, i - 30), to = VDI__MIN(blocks, i + 31);
-        memcpy(window, median + from, (size_t)(to - from) * sizeof *window);
-        s[i] = (float)vdi__quantile(window, to - from, 0.2);
+    for (int64_t i = 0, to = 0, held = 0; i < blocks; i++) { /* a window that stays sorted */
+        if (i > REACH) {
+            const int64_t at = vdi__count_below(window, held--, median[i - REACH - 1]);
+            memmove(window + at, window + at + 1, (size_t)(held - at) * sizeof *window);
+        }
+        for (; to < VDI__MIN(blocks, i + REACH + 1); to++) {
+            const int64_t at = vdi__count_below(window, held, median[to]);
+            memmove(window + at + 1, window + at, (size_t)(held++ - at) * sizeof *window);
+            window[at] = median[to];
+        }
+        s[i] = (float)vdi__quantile_sorted(window, held, 0.2);
     }
     for (int64_t i = 0; i < blocks; i++) {
         double sum = 0;
@@ -43204,12 +43241,16 @@ VDI__FN void vdi__stats_jump(const vdi_prepared *p, const float *v, int64_t lag,
         const int64_t d = VDI__MIN(lag, p->segment[k].samples - 1);
         const int64_t m = p->segment[k].samples - d;
         const float *w = v + p->segment[k].sample;
+        double s1 = 0, s2 = 0, s3 = 0; /* of this segment, in registers */
         for (int64_t i = 0; i < m; i++) {
-            const double e = (double)w[i + d] - (double)w[i];
-            m1 += e;
-            m2 += e * e;
-            m3 += e * e * e;
+            const double e = (double)w[i + d] - (double)w[i], square = e * e;
+            s1 += e;
+            s2 += square;
+            s3 += square * e;
         }
+        m1 += s1;
+        m2 += s2;
+        m3 += s3;
         pairs += (double)m;
     }
     m1 /= pairs;
@@ -43284,7 +43325,8 @@ VDI__FN void vdi__trace_stats(vdi_prepared *p, double fps, double noise, float *
     out += 1 + VDI__PRE_AROUND;
     memcpy(v, p->x, (size_t)n * sizeof *v);
     for (size_t j = 0; j < VDI__COUNT(level); j++) {
-        *out++ = (float)vdi__quantile(v, n, level[j]);
+        const int64_t sorted = j ? (int64_t)(level[j - 1] * (double)(n - 1)) : 0;
+        *out++ = (float)vdi__quantile_above(v, sorted, n, level[j]);
     }
     *out = (float)vdi__stats_top(n, p->x);
 }
@@ -43369,7 +43411,7 @@ VDI__FN void vdi__prepare_noise(vdi__preparing *u) {
     for (int64_t i = 0; i < pairs; i++) {
         s[i] = (float)(u->where[i + 1] - u->where[i]);
     }
-    if (pairs > 0) u->apart = (int64_t)vdi__select(s, pairs, pairs / 2);
+    if (pairs > 0) u->apart = (int64_t)vdi__select(s, 0, pairs, pairs / 2);
     for (int64_t i = 0; i < pairs; i++) {
         if (u->where[i + 1] - u->where[i] <= u->apart) s[count++] = fabsf(y[i + 1] - y[i]);
     }
@@ -43692,7 +43734,7 @@ VDI__FN double vdi__quality_unsteady(vdi_dtype dtype, int64_t frames, const void
     double most = 0;
     if (blocks < 8) return HUGE_VAL - HUGE_VAL;
     for (int64_t i = 0; i < blocks; i++) {
-        s[i] = vdi__select(s + i * BLOCK, BLOCK, BLOCK / 2);
+        s[i] = vdi__select(s + i * BLOCK, 0, BLOCK, BLOCK / 2);
         most = VDI__MAX(most, (double)s[i]);
     }
     const double usual = vdi__quantile(s, blocks, 0.5);
@@ -57527,9 +57569,9 @@ VDI_LOCAL VDI_V VDI_PN(vdi__scale_far)(VDI_V v, VDI_V n) {
 #endif
 }
 
-/* exp(x) = 2^n (1 + t), |t| < 0.42, for BOTTOM <= x <= TOP; returns t. NaN passes. The polynomial
-   is (exp(r) - 1 - r)/r^2 on |r| <= ln2/2: 2^-28, 2^-58. */
-VDI_STEP VDI_V VDI_PN(vdi__exp_parts)(VDI_V x, VDI_V *n) {
+/* exp(x) = 2^n (1 + r + r^2 p), |r| <= ln2/2, for BOTTOM <= x <= TOP; returns p, a polynomial to
+   2^-28, 2^-58 of the exponential. NaN passes. */
+VDI_STEP VDI_V VDI_PN(vdi__exp_rest)(VDI_V x, VDI_V *n, VDI_V *r) {
 #if VDI__REAL == 32
     static const VDI_T c[] = {0.49999994f, 0.166665196f, 0.0416683927f, 0.00836878084f,
                               0.00138145068f};
@@ -57541,8 +57583,15 @@ VDI_STEP VDI_V VDI_PN(vdi__exp_parts)(VDI_V x, VDI_V *n) {
 #endif
     *n =
         VDI_VSUB(VDI_VFMA(x, VDI__K(1.44269504088896340736), VDI__K(VDI_MAGIC)), VDI__K(VDI_MAGIC));
-    const VDI_V r = VDI_VFNMA(*n, VDI__LN2_LO, VDI_VFNMA(*n, VDI__LN2_HI, x));
-    return VDI_VFMA(VDI_VMUL(r, r), VDI__POLY(r, c), r);
+    *r = VDI_VFNMA(*n, VDI__LN2_LO, VDI_VFNMA(*n, VDI__LN2_HI, x));
+    return VDI__POLY(*r, c);
+}
+
+/* exp(x) = 2^n (1 + t), |t| < 0.42; returns t */
+VDI_STEP VDI_V VDI_PN(vdi__exp_parts)(VDI_V x, VDI_V *n) {
+    VDI_V r;
+    const VDI_V p = VDI_PN(vdi__exp_rest)(x, n, &r);
+    return VDI_VFMA(VDI_VMUL(r, r), p, r);
 }
 
 VDI_STEP VDI_V VDI_PN(vdi__exp)(VDI_V x) {
@@ -57553,28 +57602,30 @@ VDI_STEP VDI_V VDI_PN(vdi__exp)(VDI_V x) {
 }
 
 /* exp(-|x|), which neither overflows nor needs the upper clamp */
-VDI_STEP VDI_V VDI_PN(vdi__exp_of_minus)(VDI_V size) {
+VDI_STEP VDI_V VDI_PN(vdi__exp_of_minus)(VDI_V x) {
     VDI_V n;
-    const VDI_V t = VDI_PN(vdi__exp_parts)(VDI_VMAX(VDI__K(VDI__EXP_BOTTOM), VDI_VNEG(size)), &n);
+    const VDI_V minus = VDI_VOR(x, VDI__K(-0.0));
+    const VDI_V t = VDI_PN(vdi__exp_parts)(VDI_VMAX(VDI__K(VDI__EXP_BOTTOM), minus), &n);
     return VDI_PN(vdi__scale_far)(VDI_VADD(VDI__ONE, t), n);
 }
 
-/* 2^n t + (2^n - 1) as 2^n (t + (1 - 2^-n)): the bracket rounds once, and 2^n can't overflow on its
- * own */
-VDI_SHARED VDI_V VDI_PN(vdi__expm1)(VDI_V x) {
-    VDI_V n;
-    const VDI_V t =
-        VDI_PN(vdi__exp_parts)(VDI_VMAX(VDI__K(-40), VDI_VMIN(VDI__K(VDI__EXP_TOP), x)), &n);
+/* 2^n (r + rest) + (2^n - 1) as 2^n ((1 - 2^-n) + r + rest), in which 2^n can't overflow on its own
+   and what the first sum loses is kept */
+VDI_LOCAL VDI_V VDI_PN(vdi__expm1)(VDI_V x) {
+    VDI_V n, r;
+    const VDI_V held = VDI_VMAX(VDI__K(-40), VDI_VMIN(VDI__K(VDI__EXP_TOP), x));
+    const VDI_V rest = VDI_PN(vdi__exp_rest)(held, &n, &r);
     const VDI_V one =
         VDI_VSUB(VDI__ONE, VDI_PN(vdi__scale)(VDI__ONE, VDI_VNEG(VDI_VMIN(n, VDI__K(100)))));
-    return VDI_VOR(VDI_PN(vdi__scale_far)(VDI_VADD(t, one), n), VDI__SIGN_OF(x));
+    const VDI_V sum = VDI_VADD(one, r), lost = VDI_VSUB(r, VDI_VSUB(sum, one));
+    const VDI_V t = VDI_VADD(sum, VDI_VFMA(VDI_VMUL(r, r), rest, lost));
+    return VDI_VOR(VDI_PN(vdi__scale_far)(t, n), VDI__SIGN_OF(x));
 }
 
 /* Split x > 0 into m 2^e, 0.75 <= m < 1.5; returns m. Zero, negative, infinite and NaN arguments
  * are put right by log_ends. */
 VDI_STEP VDI_V VDI_PN(vdi__log_split)(VDI_V x, VDI_V *e) {
 #ifdef VDI_VGETMANT
-    x = VDI_VADD(x, VDI_VZERO()); /* -0 would give the mantissa -1 */
     const VDI_V m = VDI_VGETMANT(x);
     *e = VDI_VADD(VDI_VGETEXP(x), VDI_VSEL(VDI_VLT(m, VDI__ONE), VDI__ONE, VDI_VZERO()));
     return m;
@@ -57631,6 +57682,9 @@ VDI_STEP VDI_V VDI_PN(vdi__log_rest)(VDI_V f, VDI_V e) {
 
 VDI_STEP VDI_V VDI_PN(vdi__log)(VDI_V x) {
     VDI_V e;
+#ifdef VDI_VGETMANT
+    x = VDI_VADD(x, VDI_VZERO()); /* -0 would give the mantissa -1 */
+#endif
     const VDI_V f = VDI_VSUB(VDI_PN(vdi__log_split)(x, &e), VDI__ONE);
     return VDI_PN(vdi__log_ends)(
         x, VDI_VFMA(e, VDI__LN2_HI, VDI_VADD(f, VDI_PN(vdi__log_rest)(f, e))));
@@ -57639,39 +57693,49 @@ VDI_STEP VDI_V VDI_PN(vdi__log)(VDI_V x) {
 /* the same where speed is not asked, to keep the code small */
 VDI_SHARED VDI_V VDI_PN(vdi__log_call)(VDI_V x) { return VDI_PN(vdi__log)(x); }
 
-/* log(u) of u = 1 + x, and what the sum lost goes into the mantissa */
-VDI_SHARED VDI_V VDI_PN(vdi__log1p)(VDI_V x) {
+/* log(u) of u = 1 + x, and lost / u of what the sum lost, with u taken as 1 up to 2 and beyond as
+   infinite: it counts only where u is near 1 */
+VDI_LOCAL VDI_V VDI_PN(vdi__log1p)(VDI_V x) {
     VDI_V e;
-    const VDI_V u = VDI_VADD(VDI__ONE, x), x1 = VDI_VSUB(u, VDI__ONE);
-    const VDI_V lost = VDI_VADD(VDI_VSUB(VDI__ONE, VDI_VSUB(u, x1)), VDI_VSUB(x, x1));
-    const VDI_V m = VDI_PN(vdi__log_split)(u, &e);
-    const VDI_M near = VDI_MAND(VDI_VGT(u, VDI_VZERO()), VDI_VLT(e, VDI__K(VDI_MANT + 3)));
-    const VDI_V down = VDI_VNEG(VDI_VMAX(VDI__K(-100), VDI_VMIN(VDI__K(100), e)));
-    const VDI_V f = VDI_VADD(VDI_VSUB(m, VDI__ONE),
-                             VDI_VSEL(near, VDI_PN(vdi__scale)(lost, down), VDI_VZERO()));
-    const VDI_V r = VDI_VFMA(e, VDI__LN2_HI, VDI_VADD(f, VDI_PN(vdi__log_rest)(f, e)));
+    const VDI_V u = VDI_VADD(VDI__ONE, x);
+    const VDI_V lost = VDI_VSUB(VDI_VMIN(VDI__ONE, x), VDI_VSUB(u, VDI_VMAX(VDI__ONE, x)));
+    const VDI_V f = VDI_VSUB(VDI_PN(vdi__log_split)(u, &e), VDI__ONE);
+    const VDI_V rest =
+        VDI_VADD(VDI_PN(vdi__log_rest)(f, e), VDI_VSEL(VDI_VLT(u, VDI__K(2)), lost, VDI_VZERO()));
+    const VDI_V r = VDI_VFMA(e, VDI__LN2_HI, VDI_VADD(f, rest));
     return VDI_VOR(VDI_PN(vdi__log_ends)(u, r), VDI__SIGN_OF(x));
 }
 
 /* |x| < 0.625: x + x z p(z), z = x^2 (2^-27.8, 2^-59); else 1 - 2/(exp(2|x|) + 1). F64 shares the
- * division between the two. */
+ * division between the two. F32 needs few digits of the exponential: 2^n 2^-g, by one polynomial
+ * (2^-29). */
 VDI_LOCAL VDI_V VDI_PN(vdi__tanh)(VDI_V x) {
-    VDI_V n;
-    /* both held where they are taken: of a large x they would overflow */
-    const VDI_V a = VDI_VABS(x), near = VDI_VMIN(VDI__K(0.625), a), z = VDI_VMUL(near, near);
-    const VDI_V far = VDI_VMIN(VDI__K(VDI__REAL == 32 ? 10 : 20), a);
-    const VDI_V t = VDI_PN(vdi__exp_parts)(VDI_VADD(far, far), &n);
-    const VDI_V e1 = VDI_VADD(VDI_PN(vdi__scale)(VDI_VADD(VDI__ONE, t), n), VDI__ONE);
+    const VDI_V size = VDI_VABS(x); /* held where it is taken: of a large x powers would overflow */
+    const VDI_V a = VDI_VMIN(VDI__K(VDI__REAL == 32 ? 10 : 20), size), z = VDI_VMUL(a, a);
     const VDI_M small = VDI_VLT(a, VDI__K(0.625));
 #if VDI__REAL == 32
     static const VDI_T c[] = {-0.333332807f, 0.133314416f, -0.0537397116f, 0.0206390768f,
                               -0.00570497476f};
-    const VDI_V r = VDI_VSEL(small, VDI_VFMA(VDI_VMUL(near, z), VDI__POLY(z, c), a),
+    static const VDI_T d[] = {1,
+                              -0.693147182f,
+                              0.240226462f,
+                              -0.0555032864f,
+                              0.00961848907f,
+                              -0.00133999309f,
+                              0.000153457862f};
+    const VDI_V n =
+        VDI_VSUB(VDI_VFMA(a, VDI__K(2.88539008f), VDI__K(VDI_MAGIC)), VDI__K(VDI_MAGIC));
+    const VDI_V g = VDI_VFNMA(a, VDI__K(2.88539008f), n);
+    const VDI_V e1 = VDI_VADD(VDI_PN(vdi__scale)(VDI__POLY(g, d), n), VDI__ONE);
+    const VDI_V r = VDI_VSEL(small, VDI_VFMA(VDI_VMUL(a, z), VDI__POLY(z, c), a),
                              VDI_VSUB(VDI__ONE, VDI_VDIV(VDI__K(2), e1)));
 #else
     static const VDI_T p[] = {-1613.993357006602, -99.25410017871536, -0.9643860146794839};
     static const VDI_T q[] = {4841.980071019807, 2234.554328944051, 112.77525907612463, 1};
-    const VDI_V over = VDI_VSEL(small, VDI_VMUL(VDI_VMUL(near, z), VDI__POLY(z, p)), VDI__K(-2));
+    VDI_V n;
+    const VDI_V t = VDI_PN(vdi__exp_parts)(VDI_VADD(a, a), &n);
+    const VDI_V e1 = VDI_VADD(VDI_PN(vdi__scale)(VDI_VADD(VDI__ONE, t), n), VDI__ONE);
+    const VDI_V over = VDI_VSEL(small, VDI_VMUL(VDI_VMUL(a, z), VDI__POLY(z, p)), VDI__K(-2));
     const VDI_V r = VDI_VADD(VDI_VSEL(small, a, VDI__ONE),
                              VDI_VDIV(over, VDI_VSEL(small, VDI__POLY(z, q), e1)));
 #endif
@@ -57679,12 +57743,11 @@ VDI_LOCAL VDI_V VDI_PN(vdi__tanh)(VDI_V x) {
 }
 
 /* e = exp(-|x|) <= 1: 1/(1 + e) or e/(1 + e), so that small results keep their digits down to the
-   denormals. What 1 + e lost is made good to first order, with 1/(1 + e) taken as 1 - e/2: without
-   it the error passes 2 ulp. */
+   denormals. What 1 + e lost is made good to first order, with 1/(1 + e) taken as 1: it counts
+   where e is small, and without it the error passes 2 ulp. */
 VDI_STEP VDI_V VDI_PN(vdi__sigmoid)(VDI_V x) {
-    const VDI_V e = VDI_PN(vdi__exp_of_minus)(VDI_VABS(x)), d = VDI_VADD(VDI__ONE, e);
-    const VDI_V lost =
-        VDI_VMUL(VDI_VSUB(e, VDI_VSUB(d, VDI__ONE)), VDI_VFNMA(e, VDI__K(0.5), VDI__ONE));
+    const VDI_V e = VDI_PN(vdi__exp_of_minus)(x), d = VDI_VADD(VDI__ONE, e);
+    const VDI_V lost = VDI_VSUB(e, VDI_VSUB(d, VDI__ONE));
     const VDI_V y = VDI_VDIV(VDI_VSEL(VDI_VLT(x, VDI_VZERO()), e, VDI__ONE), d);
     return VDI_VFNMA(y, lost, y);
 }
@@ -57700,28 +57763,27 @@ VDI_LOCAL VDI_V VDI_PN(vdi__softplus)(VDI_V x) {
                               0.13300978036834618, 0.12106049853875407, 0.08340266754837075,
                               0.17018256526998762};
 #endif
-    const VDI_V e = VDI_PN(vdi__exp_of_minus)(VDI_VABS(x)), half = VDI_VMUL(e, VDI__K(0.5));
+    const VDI_V e = VDI_PN(vdi__exp_of_minus)(x), half = VDI_VMUL(e, VDI__K(0.5));
     const VDI_V s = VDI_VDIV(e, VDI_VADD(VDI__K(2), e)), z = VDI_VMUL(s, s);
     const VDI_V y = VDI_VMUL(s, VDI_VFMA(half, e, VDI_VMUL(z, VDI__POLY(z, c))));
     return VDI_VADD(VDI_VMAX(x, VDI_VZERO()), VDI_VADD(e, VDI_VFNMA(half, e, y)));
 }
 
-/* |x| < 1: x p(x^2) (2^-34.8, 2^-62.7); else 1 - exp(-x^2) q(t), t = 1/(|x| + c) - shift (2^-34.7,
+/* |x| < 1: x + x p(x^2) (2^-29.6, 2^-56.9); else 1 - exp(-x^2) q(t), t = 1/(|x| + c) - shift (2^-34.7,
  * 2^-56.8) */
-VDI_SHARED VDI_V VDI_PN(vdi__erf)(VDI_V x) {
+VDI_LOCAL VDI_V VDI_PN(vdi__erf)(VDI_V x) {
 #if VDI__REAL == 32
-    static const VDI_T p[] = {1.12837923f,    -0.376126379f,    0.112837821f,    -0.0268654004f,
-                              0.00522094546f, -0.000848282885f, 0.000112569491f, -9.64152605e-06f};
+    static const VDI_T p[] = {0.128379166f,   -0.37612626f,     0.112835854f,   -0.0268538147f,
+                              0.00518833054f, -0.000801020244f, 7.85384982e-05f};
     static const VDI_T q[] = {0.255395681f, 1.70874345f,  3.86651635f,
                               5.05516148f,  0.954816103f, -7.3856616f};
     const VDI_V c = VDI__K(2), shift = VDI__K(0.25), end = VDI__K(4);
 #else
     static const VDI_T p[] = {
-        1.1283791670955126,      -0.37612638903183754,    0.11283791670955119,
-        -0.026866170645129733,   0.005223977625422087,    -0.0008548327021853254,
-        0.00012055332899359399,  -1.4925647465133911e-05, 1.6462043407635958e-06,
-        -1.6364614413618273e-07, 1.4792145635160426e-08,  -1.216304099060909e-09,
-        8.703785967142831e-11,   -4.222889391418779e-12};
+        0.12837916709551256,     -0.3761263890318352,     0.11283791670944185,
+        -0.026866170643111486,   0.005223977606118636,    -0.0008548325929322667,
+        0.00012055293577152214,  -1.4924712306931244e-05, 1.6447131632706816e-06,
+        -1.6206314232119725e-07, 1.3710982452771908e-08,  -7.779472323948878e-10};
     static const VDI_T q[] = {0.19907263099385689, 2.962598598295585,  22.356434226366424,
                               144.6274977081179,   798.4457801677707,  3716.919356431333,
                               14246.144789583512,  42833.547022736486, 89438.33746683518,
@@ -57734,7 +57796,7 @@ VDI_SHARED VDI_V VDI_PN(vdi__erf)(VDI_V x) {
     const VDI_V e = VDI_PN(vdi__scale)(VDI_VADD(VDI__ONE, t), n);
     const VDI_V tail =
         VDI_VFNMA(e, VDI__POLY(VDI_VSUB(VDI_VDIV(VDI__ONE, VDI_VADD(a, c)), shift), q), VDI__ONE);
-    return VDI_VOR(VDI_VSEL(VDI_VLT(a, VDI__ONE), VDI_VMUL(a, VDI__POLY(z, p)), tail),
+    return VDI_VOR(VDI_VSEL(VDI_VLT(a, VDI__ONE), VDI_VFMA(a, VDI__POLY(z, p), a), tail),
                    VDI__SIGN_OF(x));
 }
 
@@ -57754,51 +57816,57 @@ VDI_SHARED VDI_V VDI_PN(vdi__erf)(VDI_V x) {
         result = VDI_VLOAD(lane_r);                                       \
     } while (0)
 
-/* sin and cos: r = x - n pi/2 with pi/2 in three parts, two of them exact times n. Lanes with |x|
-   beyond the range of n, or so close to a multiple of pi/2 that digits would be lost, ask libm. */
-VDI_SHARED VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
+/* sin and cos by one polynomial on |r| <= pi/2 (2^-34, 2^-60): |x| = n pi + r, with n whole for the
+   sine and half an odd number for the cosine, and the sign that of (-1)^n. The last digits of the
+   coefficients lean upwards at pi/2, and the result is held: it never passes 1, and cos(0) is 1. pi is in three parts:
+   with a fused multiply-add the first step is exact; else the first two parts are exact times n,
+   and what the second step lost is kept. Lanes with |x| beyond the range of n, or
+   without a fused multiply-add so close to a zero that digits would be lost, ask libm. */
+VDI_LOCAL VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
 #if VDI__REAL == 32
-    static const VDI_T s[] = {-0.166666552f, 0.00833216868f, -0.000195160261f};
-    static const VDI_T c[] = {0.0416666456f, -0.00138873036f, 2.44317253e-05f};
-    const VDI_V p0 = VDI__K(1.570556640625);
-    const VDI_V p1 = VDI__K(0.0002396702766418457);
-    const VDI_V p2 = VDI__K(1.58932547e-08);
-    const VDI_V limit = VDI__K(3000), near = VDI__K(0.000244140625); /* n < 2^11, 2^-12 */
+    static const VDI_T c[] = {0.00833333377f, -0.000198409194f, 2.75256298e-06f, -2.38210518e-08f};
+    const VDI_V sixth = VDI__K(-0.166666672f);
+    const VDI_V limit = VDI__K(3000); /* n < 2^10 */
+#if VDI_FMA
+    const VDI_V p0 = VDI__K(3.14159274f), p1 = VDI__K(-8.74227766e-08f);
+    const VDI_V p2 = VDI__K(-3.43024902e-15f);
 #else
-    static const VDI_T s[] = {-0.16666666666666632,   0.008333333333322205,
-                              -0.0001984126982963314, 2.7557313628878364e-06,
-                              -2.50507478889765e-08,  1.5896183567613096e-10};
-    static const VDI_T c[] = {0.04166666666666659,    -0.0013888888888872735,
-                              2.4801587288645455e-05, -2.7557314118226295e-07,
-                              2.087569234735086e-09,  -1.1358087106734487e-11};
-    const VDI_V p0 = VDI__K(1.5707963267341256);
-    const VDI_V p1 = VDI__K(6.077100506303966e-11);
-    const VDI_V p2 = VDI__K(2.0222662487959506e-21);
-    const VDI_V limit = VDI__K(800000), near = VDI__K(9.5367431640625e-07); /* n < 2^20, 2^-20 */
+    const VDI_V p0 = VDI__K(3.140625f), p1 = VDI__K(0.000967502593994f);
+    const VDI_V p2 = VDI__K(1.50995803e-07f), near = VDI__K(0.000244140625f); /* 2^-12 */
 #endif
-    const VDI_M far = VDI_VGT(VDI_VABS(x), limit); /* 0 meanwhile, whose powers do not overflow */
-    const VDI_V held = VDI_VSEL(far, VDI_VZERO(), x);
-    const VDI_V m = VDI_VFMA(held, VDI__K(0.63661977236758134308), VDI__K(VDI_MAGIC));
-    const VDI_V n = VDI_VSUB(m, VDI__K(VDI_MAGIC));
-    const VDI_V r0 = VDI_VFNMA(n, p0, held), r1 = VDI_VFNMA(n, p1, r0);
-    const VDI_V lost = VDI_VFNMA(n, p1, VDI_VSUB(r0, r1)); /* r0 - r1 is exact, and so is n p1 */
-    const VDI_V low = VDI_VFNMA(n, p2, lost);
-    const VDI_V r = VDI_VADD(r1, low);
-    const VDI_V d = VDI_VADD(VDI_VSUB(r1, r), low);
+#else
+    const VDI_V sixth = VDI__K(-0.16666666666666666);
+    static const VDI_T c[] = {0.008333333333333241,   -0.00019841269841220483,
+                              2.7557319212513674e-06, -2.5052106958210047e-08,
+                              1.6058942358458965e-10, -7.643025807480593e-13,
+                              2.7212025163064669e-15};
+    const VDI_V limit = VDI__K(800000); /* n < 2^18 */
+#if VDI_FMA
+    const VDI_V p0 = VDI__K(3.141592653589793), p1 = VDI__K(1.2246467991473532e-16);
+    const VDI_V p2 = VDI__K(-2.9947698097183397e-33);
+#else
+    const VDI_V p0 = VDI__K(3.1415926534682512), p1 = VDI__K(1.2154201012607932e-10);
+    const VDI_V p2 = VDI__K(4.0445324975919013e-21), near = VDI__K(9.5367431640625e-07); /* 2^-20 */
+#endif
+#endif
+    const VDI_V size = VDI_VABS(x), half = VDI__K(cosine ? 0.5 : 0);
+    VDI_M hard = VDI_VGT(size, limit);
+    const VDI_V a = VDI_VSEL(hard, VDI_VZERO(), size); /* whose powers do not overflow */
+    const VDI_V m = VDI_VFMA(cosine ? VDI_VADD(a, VDI__K(1.57079632679489662)) : a,
+                             VDI__K(0.318309886183790672), VDI__K(VDI_MAGIC));
+    const VDI_V whole = VDI_VSUB(m, VDI__K(VDI_MAGIC)), n = cosine ? VDI_VSUB(whole, half) : whole;
+    const VDI_V r0 = VDI_VFNMA(n, p0, a), r1 = VDI_VFNMA(n, p1, r0);
+#if VDI_FMA
+    const VDI_V r = VDI_VFNMA(n, p2, r1);
+#else
+    const VDI_V r = VDI_VADD(r1, VDI_VFNMA(n, p2, VDI_VFNMA(n, p1, VDI_VSUB(r0, r1))));
+    hard = VDI_MOR(hard, VDI_MAND(VDI_VLT(VDI_VABS(r), near), VDI_VNE(n, VDI_VZERO())));
+#endif
     const VDI_V z = VDI_VMUL(r, r);
-    const VDI_V sine = VDI_VADD(r, VDI_VFMA(VDI_VMUL(z, r), VDI__POLY(z, s), d));
-    /* 1 - z/2 and its rest */
-    const VDI_V h = VDI_VFNMA(z, VDI__K(0.5), VDI__ONE);
-    const VDI_V hl = VDI_VFNMA(z, VDI__K(0.5), VDI_VSUB(VDI__ONE, h));
-    const VDI_V cosv = VDI_VADD(h, VDI_VFMA(VDI_VMUL(z, z), VDI__POLY(z, c), VDI_VFNMA(r, d, hl)));
-    const VDI_I quarter = VDI_IADD(VDI_VBITS(m), VDI_ISET1(cosine));
-    const VDI_V odd = VDI_IBITS(VDI_ISHL(quarter, VDI_MANT + (VDI__REAL == 32 ? 8 : 11)));
-    const VDI_V flip = VDI_IBITS(VDI_IAND(VDI_ISHL(quarter, VDI_MANT + (VDI__REAL == 32 ? 7 : 10)),
-                                          VDI_VBITS(VDI__K(-0.0))));
-    const VDI_V pick = VDI_VSEL(VDI_VEQ(VDI_VOR(odd, VDI__ONE), VDI__ONE), sine, cosv);
-    VDI_V y = VDI_VXOR(pick, flip);
-    if (!cosine) y = VDI_VSEL(VDI_VEQ(x, VDI_VZERO()), x, y);
-    const VDI_M hard = VDI_MOR(far, VDI_MAND(VDI_VLT(VDI_VABS(r), near), VDI_VNE(n, VDI_VZERO())));
+    const VDI_V sine = VDI_VFMA(VDI_VMUL(z, r), VDI_VFMA(z, VDI__POLY(z, c), sixth), r);
+    const VDI_V flip = VDI_IBITS(VDI_ISHL(VDI_VBITS(m), VDI_MANT + (VDI__REAL == 32 ? 8 : 11)));
+    VDI_V y = VDI_VMIN(VDI__ONE, VDI_VMAX(VDI__K(-1), sine));
+    y = VDI_VXOR(y, cosine ? flip : VDI_VXOR(flip, VDI__SIGN_OF(x)));
     if (VDI_MANY(hard)) VDI__LANES(y, hard, x, x, cosine ? VDI__LIBM(cos)(u) : VDI__LIBM(sin)(u));
     return y;
 }
@@ -59428,12 +59496,16 @@ VDI_KERNEL void VDI_PN(vdi__linalg_rotate)(size_t n, void *x_, void *y_, double 
  * paths go over it in steps of VDI_W.
  */
 #define VDI__BT_LANES (64 / (int)sizeof(VDI_T))
-/* Rows and most vectors of a tile. Fewer rows cost the same, since a chain waits for itself;
+/* Rows and most vectors of a tile of lanes. Fewer rows cost the same, since a chain waits for itself;
  * compile time counts: each width is compiled for both layouts of each pass. */
 #define VDI__BT_MR (VDI_FALLBACK ? 2 : 4)
 #define VDI__BT_NV (VDI_REGISTERS == 32 ? 4 : 2)
-/* Pivots taken at once in rows; without masks what is left of a row goes number by number. */
-#define VDI__BT_PIVOTS (VDI_MASKS ? VDI__BT_MR : 1)
+/* The same in rows; up to VDI__BT_MR rows go through a lower tile. Eight rows of one vector keep two
+ * units for products busy, and read half as much. */
+#define VDI__BT_HIGH (VDI_REGISTERS == 32 && VDI_W >= 8 ? 8 : VDI__BT_MR)
+#define VDI__BT_WIDE (VDI__BT_HIGH == 8 ? 2 : VDI__BT_NV)
+/* Pivots that one tile of rows takes at once. */
+#define VDI__BT_PIVOTS (VDI_W == 1 ? 1 : VDI__BT_HIGH)
 
 /* Lane j of a vector, in every lane. */
 VDI_LOCAL VDI_V VDI_PN(vdi__bt_lane)(VDI_V v, int j) {
@@ -59467,26 +59539,76 @@ VDI_LOCAL void VDI_PN(vdi__bt_store)(int mode, bool last, VDI_T *p, VDI_TAIL tai
         VDI_VSTORE(p, v);
     }
 }
+/* The same to where a row is not padded. */
+VDI_LOCAL void VDI_PN(vdi__bt_store_part)(int mode, bool last, VDI_T *p, VDI_TAIL tail, bool whole,
+                                          VDI_V v) {
+    if (!VDI_MASKS && mode == VDI__BT_ROW && last && !whole)
+        VDI_VSTORET(p, tail, v);
+    else
+        VDI_PN(vdi__bt_store)(mode, last, p, tail, whole, v);
+}
 
 /* Where one tile of a request begins, and how many of its rows are there. Two chains of products
-   are subtracted: A B, and the rows above that are solved already. */
+   are subtracted: A B, and the rows above that are solved already. A tile of `pivots` (in rows) has
+   the triangle itself in its first columns. */
 typedef struct VDI_PN(vdi__bt_spot) {
     int rows;
+    bool pivots;
     const VDI_T *c, *pre, *a[2], *b[2], *tri, *post;
     VDI_T *out, *scaled;
     int64_t k[2];
 } VDI_PN(vdi__bt_spot);
 
-/* mode and nv are constants after inlining. Rows that are not there repeat the first one and are
-   not stored; in rows, tail masks the last vector, which is `whole` or not. */
-VDI_LOCAL void VDI_PN(vdi__bt_tile)(int mode, int nv, const vdi__bt_op *o,
+/* The rows of a tile take each other: U' diag(p) U of what its first columns hold. The rows p U go to
+   o->out, those of U, with 1/p on the diagonal, to o->scaled. False where a pivot is not positive or
+   its reciprocal not finite. */
+VDI_LOCAL bool VDI_PN(vdi__bt_eliminate)(int mode, int mr, int nv, const vdi__bt_op *o,
+                                         const VDI_PN(vdi__bt_spot) *at, VDI_TAIL tail, bool whole,
+                                         VDI_V acc[VDI__BT_HIGH][VDI__BT_NV]) {
+    const VDI_V zero = VDI_VZERO(), inf = VDI_VSET1(VDI_C(HUGE_VAL));
+    const int most = mode == VDI__BT_NUMBER ? 1 : VDI__MIN(mr, VDI__BT_PIVOTS);
+    VDI_M ok = VDI_VGE(zero, zero);
+    VDI__UNROLL for (int j = 0; j < most; j++) {
+        if (j == at->rows) break;
+        VDI_T *out = at->out + j * o->out->row, *scaled = at->scaled + j * o->scaled->row;
+        VDI__UNROLL for (int v = 0; v < nv; v++) {
+            VDI_PN(vdi__bt_store)(mode, v == nv - 1, out + v * VDI_W, tail, whole, acc[j][v]);
+        }
+        /* one number is divided sooner than a vector */
+        const VDI_T one = 1 / VDI_VFIRST(VDI_PN(vdi__bt_lane)(acc[j][j / VDI_W % nv], j % VDI_W));
+        const VDI_V r = VDI_VSET1(one);
+        ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
+        VDI__UNROLL for (int i = j + 1; i < most; i++) {
+            const VDI_V f = VDI_PN(vdi__bt_lane)(acc[j][i / VDI_W % nv], i % VDI_W);
+            const VDI_V m = VDI_VMUL(f, r);
+            VDI__UNROLL for (int v = 0; v < nv; v++) {
+                if (v * VDI_W < most) /* the next pivot: nothing waits for m */
+                    acc[i][v] = VDI_VFNMA(VDI_VMUL(f, acc[j][v]), r, acc[i][v]);
+                else
+                    acc[i][v] = VDI_VFNMA(m, acc[j][v], acc[i][v]);
+            }
+        }
+        VDI__UNROLL for (int v = 0; v < nv; v++) {
+            VDI_PN(vdi__bt_store_part)
+            (mode, v == nv - 1, scaled + v * VDI_W, tail, whole, VDI_VMUL(acc[j][v], r));
+        }
+        scaled[j] = one;
+    }
+    const VDI_M bad = VDI_MNOT(ok);
+    return !VDI_MANY(bad);
+}
+
+/* mode, mr and nv are constants after inlining. Rows that are not there repeat the first one and are
+   not stored; in rows, tail masks the last vector, which is `whole` or not. Returns what
+   vdi__bt_eliminate returns, or true. */
+VDI_LOCAL bool VDI_PN(vdi__bt_tile)(int mode, int mr, int nv, const vdi__bt_op *o,
                                     const VDI_PN(vdi__bt_spot) *at, VDI_TAIL tail, bool whole) {
     const bool broadcast = mode != VDI__BT_ELEMENT;
     const int64_t cs = broadcast ? VDI_W : o->c ? o->c->column : 0, cr = o->c ? o->c->row : 0;
     const int64_t os = broadcast ? VDI_W : o->out->column;
     const int rows = at->rows;
-    VDI_V acc[VDI__BT_MR][VDI__BT_NV];
-    VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) {
+    VDI_V acc[VDI__BT_HIGH][VDI__BT_NV];
+    VDI__UNROLL for (int i = 0; i < mr; i++) {
         const VDI_T *c = at->c + (i < rows ? i : 0) * cr;
         VDI__UNROLL for (int v = 0; v < nv; v++) {
             acc[i][v] =
@@ -59494,7 +59616,7 @@ VDI_LOCAL void VDI_PN(vdi__bt_tile)(int mode, int nv, const vdi__bt_op *o,
         }
     }
     if (o->pre) {
-        VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) {
+        VDI__UNROLL for (int i = 0; i < mr; i++) {
             const VDI_T *p = at->pre + (i < rows ? i : 0) * o->pre->row;
             const VDI_V f = broadcast ? VDI_VSET1(*p) : VDI_VLOAD(p);
             VDI__UNROLL for (int v = 0; v < nv; v++) acc[i][v] = VDI_VMUL(acc[i][v], f);
@@ -59505,15 +59627,15 @@ VDI_LOCAL void VDI_PN(vdi__bt_tile)(int mode, int nv, const vdi__bt_op *o,
         const vdi__matrix *left = n ? o->tri : o->a;
         const int64_t ar = left->row, ak = left->column, br = n ? o->out->row : o->b->row;
         const int64_t bs = broadcast ? VDI_W : n ? o->out->column : o->b->column;
-        const VDI_T *b = at->b[n], *a[VDI__BT_MR];
+        const VDI_T *b = at->b[n], *a[VDI__BT_HIGH];
         int64_t offset = 0;
-        VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) a[i] = at->a[n] + (i < rows ? i : 0) * ar;
+        VDI__UNROLL for (int i = 0; i < mr; i++) a[i] = at->a[n] + (i < rows ? i : 0) * ar;
         for (int64_t k = at->k[n]; k > 0; k--, offset += ak, b += br) {
             VDI_V row[VDI__BT_NV];
             VDI__UNROLL for (int v = 0; v < nv; v++) {
                 row[v] = VDI_PN(vdi__bt_load)(mode, v == nv - 1, b + v * bs, tail);
             }
-            VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) {
+            VDI__UNROLL for (int i = 0; i < mr; i++) {
                 const VDI_V f = broadcast ? VDI_VSET1(a[i][offset]) : VDI_VLOAD(a[i] + offset);
                 VDI__UNROLL for (int v = 0; v < nv; v++) {
                     acc[i][v] = VDI_VFNMA(f, row[v], acc[i][v]);
@@ -59521,8 +59643,10 @@ VDI_LOCAL void VDI_PN(vdi__bt_tile)(int mode, int nv, const vdi__bt_op *o,
             }
         }
     }
+    if (broadcast && at->pivots)
+        return VDI_PN(vdi__bt_eliminate)(mode, mr, nv, o, at, tail, whole, acc);
     if (o->tri) {
-        VDI__UNROLL for (int i = 1; i < VDI__BT_MR; i++) {
+        VDI__UNROLL for (int i = 1; i < mr; i++) {
             if (i >= rows) break;
             VDI__UNROLL for (int j = 0; j < i; j++) {
                 const VDI_T *p = at->tri + i * o->tri->row + j * o->tri->column;
@@ -59533,66 +59657,101 @@ VDI_LOCAL void VDI_PN(vdi__bt_tile)(int mode, int nv, const vdi__bt_op *o,
             }
         }
     }
-    VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) {
+    VDI__UNROLL for (int i = 0; i < mr; i++) {
         if (i == rows) break;
         VDI__UNROLL for (int v = 0; v < nv; v++) {
             VDI_PN(vdi__bt_store)
             (mode, v == nv - 1, at->out + i * o->out->row + v * os, tail, whole, acc[i][v]);
         }
     }
-    if (!o->scaled) return;
+    if (!o->scaled) return true;
     const int64_t ss = broadcast ? VDI_W : o->scaled->column;
-    VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) {
+    VDI__UNROLL for (int i = 0; i < mr; i++) {
         if (i == rows) break;
         const VDI_T *p = at->post + i * o->post->row;
         const VDI_V f = broadcast ? VDI_VSET1(*p) : VDI_VLOAD(p);
         VDI__UNROLL for (int v = 0; v < nv; v++) {
-            VDI_PN(vdi__bt_store)
+            VDI_PN(vdi__bt_store_part)
             (mode, v == nv - 1, at->scaled + i * o->scaled->row + v * ss, tail, whole,
              VDI_VMUL(acc[i][v], f));
         }
     }
+    return true;
 }
 
-#if VDI__BT_NV == 4
-#define VDI__BT_WIDTHS(mode, tail, whole)                              \
-    switch (nv) {                                                      \
-    case 1: VDI_PN(vdi__bt_tile)(mode, 1, o, at, tail, whole); break;  \
-    case 2: VDI_PN(vdi__bt_tile)(mode, 2, o, at, tail, whole); break;  \
-    default: VDI_PN(vdi__bt_tile)(mode, 4, o, at, tail, whole); break; \
-    }
-#else
-#define VDI__BT_WIDTHS(mode, tail, whole)                  \
-    if (nv == 1)                                           \
-        VDI_PN(vdi__bt_tile)(mode, 1, o, at, tail, whole); \
-    else                                                   \
-        VDI_PN(vdi__bt_tile)(mode, 2, o, at, tail, whole);
-#endif
-VDI_SHARED void VDI_PN(vdi__bt_tile_lanes)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at,
+VDI_SHARED bool VDI_PN(vdi__bt_tile_lanes)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at,
                                            int nv) {
-    VDI__BT_WIDTHS(VDI__BT_ELEMENT, VDI_VTAIL(VDI_W), true)
+    const VDI_TAIL tail = VDI_VTAIL(VDI_W);
+    if (nv == 1) return VDI_PN(vdi__bt_tile)(VDI__BT_ELEMENT, VDI__BT_MR, 1, o, at, tail, true);
+#if VDI__BT_NV == 4
+    if (nv == 4) return VDI_PN(vdi__bt_tile)(VDI__BT_ELEMENT, VDI__BT_MR, 4, o, at, tail, true);
+#endif
+    return VDI_PN(vdi__bt_tile)(VDI__BT_ELEMENT, VDI__BT_MR, 2, o, at, tail, true);
 }
 #if VDI_W > 1
 /* `last`: reals of the last vector. (A mask as an argument would cost more: gcc then leaves the
  * upper halves of the registers in use, and what follows has to wait for them.) */
-VDI_SHARED void VDI_PN(vdi__bt_tile_rows)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at,
+VDI_SHARED bool VDI_PN(vdi__bt_tile_rows)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at,
                                           int nv, int last) {
     const VDI_TAIL tail = VDI_VTAIL(last);
     const bool whole = last == VDI_W;
-    VDI__BT_WIDTHS(VDI__BT_ROW, tail, whole)
+#if VDI__BT_HIGH > VDI__BT_MR
+    if (at->rows > VDI__BT_MR) {
+        if (nv == 1) return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_HIGH, 1, o, at, tail, whole);
+        return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_HIGH, 2, o, at, tail, whole);
+    }
+#endif
+    if (nv == 1) return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_MR, 1, o, at, tail, whole);
+#if VDI__BT_WIDE == 4
+    if (nv == 4) return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_MR, 4, o, at, tail, whole);
+#endif
+    return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_MR, 2, o, at, tail, whole);
 }
 #endif
-VDI_SHARED void VDI_PN(vdi__bt_tile_number)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at) {
-    VDI_PN(vdi__bt_tile)(VDI__BT_NUMBER, 1, o, at, VDI_VTAIL(1), false);
+VDI_SHARED bool VDI_PN(vdi__bt_tile_number)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at) {
+    return VDI_PN(vdi__bt_tile)(VDI__BT_NUMBER, VDI__BT_HIGH, 1, o, at, VDI_VTAIL(1), false);
 }
-#undef VDI__BT_WIDTHS
 
-/* Rows i0 .. i0+rows and columns j0 .. n of a request; w is the first lane. */
-VDI_SHARED void VDI_PN(vdi__bt_panel)(const vdi__bt_op *o, int w, int rows, int64_t i0,
-                                      int64_t j0) {
+/* into the second cache: there are few places to wait for the first one */
+#if VDI__GNU && !defined(__TINYC__)
+#define VDI__BT_PREFETCH(p) __builtin_prefetch(p, 0, 2)
+#else
+#define VDI__BT_PREFETCH(p) ((void)(p))
+#endif
+
+/* What the factor of one trial will need: blocks of D and E, and where the next block's factor goes.
+ * Each tile asks memory for `share` rows more. */
+typedef struct VDI_PN(vdi__bt_ahead) {
+    const VDI_T *D, *E;
+    const VDI_T *L, *N;
+    int64_t d, row, share;
+} VDI_PN(vdi__bt_ahead);
+VDI_SHARED void VDI_PN(vdi__bt_ask)(VDI_PN(vdi__bt_ahead) *s) {
+    const int64_t d = s->d, end = VDI__MIN(d, s->row + s->share);
+    for (; s->row < end; s->row++) {
+        const int64_t at = s->row * d, on = s->row / VDI__BT_LANES * VDI__BT_LANES;
+        for (int64_t j = 0; s->D && j <= on; j += VDI__BT_LANES)
+            VDI__BT_PREFETCH(s->D + at + j);
+        for (int64_t j = 0; s->E && j < d; j += VDI__BT_LANES)
+            VDI__BT_PREFETCH(s->E + at + j);
+        for (int64_t j = on; j < d; j += VDI__BT_LANES)
+            VDI__BT_PREFETCH(s->L + at + j);
+        for (int64_t j = 0; j < d; j += VDI__BT_LANES)
+            VDI__BT_PREFETCH(s->N + at + j);
+    }
+}
+
+/* Rows i0 .. i0+rows and columns j0 .. n of a request; w is the first lane. With `pivots` the first
+   tile takes the triangle at (i0,j0). */
+VDI_SHARED bool VDI_PN(vdi__bt_panel)(const vdi__bt_op *o, VDI_PN(vdi__bt_ahead) *ahead,
+                                      bool pivots, int w, int rows, int64_t i0, int64_t j0) {
     const int64_t width = o->rows ? VDI_W : 1;
+    const bool full = VDI_MASKS || o->padded || !o->rows; /* no number beside the vectors */
+    const int64_t most = o->rows ? VDI__BT_WIDE : VDI__BT_NV;
+    bool good = true;
     VDI_PN(vdi__bt_spot) s;
     s.rows = rows;
+    s.pivots = pivots;
     s.pre = o->pre ? (const VDI_T *)o->pre->data + w + i0 * o->pre->row : NULL;
     s.post = o->post ? (const VDI_T *)o->post->data + w + i0 * o->post->row : NULL;
     s.k[0] = o->k;
@@ -59602,9 +59761,9 @@ VDI_SHARED void VDI_PN(vdi__bt_panel)(const vdi__bt_op *o, int w, int rows, int6
     s.tri = o->tri ? s.a[1] + i0 * o->tri->column : NULL;
     for (int64_t j = j0, nv, done; j < o->n; j += done) {
         const int64_t left = o->n - j, vectors = o->rows ? (left + VDI_W - 1) / VDI_W : left;
-        const bool number = o->rows && (VDI_MASKS ? left == 1 : left < VDI_W || VDI_W == 1);
-        const int64_t whole = VDI_MASKS || !o->rows ? vectors : left / VDI_W;
-        nv = number || whole < 2 ? 1 : whole >= VDI__BT_NV ? VDI__BT_NV : 2;
+        const bool number = o->rows && (VDI_W == 1 || left == 1 || (!full && left < VDI_W));
+        const int64_t whole = full ? vectors : left / VDI_W;
+        nv = number || whole < 2 ? 1 : whole >= most ? most : 2;
         s.c = o->c ? (const VDI_T *)o->c->data + w + i0 * o->c->row + j * o->c->column : NULL;
         s.b[0] = o->k ? (const VDI_T *)o->b->data + w + j * o->b->column : NULL;
         s.b[1] = (const VDI_T *)o->out->data + w + j * o->out->column;
@@ -59614,45 +59773,44 @@ VDI_SHARED void VDI_PN(vdi__bt_panel)(const vdi__bt_op *o, int w, int rows, int6
                        : NULL;
         done = number ? 1 : nv * width;
         if (number) {
-            VDI_PN(vdi__bt_tile_number)(o, &s);
+            good &= VDI_PN(vdi__bt_tile_number)(o, &s);
         } else if (!o->rows) {
             VDI_PN(vdi__bt_tile_lanes)(o, &s, (int)nv);
         } else {
 #if VDI_W > 1
-            VDI_PN(vdi__bt_tile_rows)
-            (o, &s, (int)nv, (int)VDI__MIN(left - (nv - 1) * width, width));
+            good &= VDI_PN(vdi__bt_tile_rows)(o, &s, (int)nv,
+                                              (int)VDI__MIN(left - (nv - 1) * width, width));
 #endif
         }
+        s.pivots = false;
+        if (ahead && ahead->share) VDI_PN(vdi__bt_ask)(ahead);
     }
+    return good;
 }
 
 VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_op)(const vdi__bt_op *o) {
+    const int64_t high = o->rows ? VDI__BT_HIGH : VDI__BT_MR;
     for (int w = 0; w < (o->rows ? 1 : VDI__BT_LANES); w += VDI_W) {
-        for (int64_t i = 0; i < o->m; i += VDI__BT_MR) {
-            const int rows = (int)VDI__MIN(o->m - i, (int64_t)VDI__BT_MR);
-            VDI_PN(vdi__bt_panel)(o, w, rows, i, 0);
+        for (int64_t i = 0; i < o->m; i += high) {
+            const int rows = (int)VDI__MIN(o->m - i, high);
+            VDI_PN(vdi__bt_panel)(o, NULL, false, w, rows, i, 0);
         }
     }
 }
 
-/* The block of n x n pivots on the diagonal at i0, n <= most: S - (what stands before) =
-   U' diag(p) U. The rows p U go to o->out, the rows of U with 1/p on their diagonal to o->scaled,
-   where S stands on entry. Returns false if a pivot is not positive or its reciprocal is not
-   finite. */
-VDI_LOCAL bool VDI_PN(vdi__bt_diagonal)(bool rows, int most, const vdi__bt_op *o, int w, int n,
-                                        int64_t i0) {
+/* Lanes: the n x n pivots on the diagonal at i0, S - (what stands before) = U' diag(p) U. The rows
+   p U go to o->out, the rows of U with 1/p on their diagonal to o->scaled, where S stands on entry.
+   Returns false if a pivot is not positive or its reciprocal is not finite. */
+VDI_SHARED bool VDI_PN(vdi__bt_diagonal)(const vdi__bt_op *o, int w, int n, int64_t i0) {
     const int64_t sr = o->scaled->row, sc = o->scaled->column;
-    const int nv = rows ? 1 : most;
-    const VDI_TAIL tail = VDI_VTAIL(rows ? VDI__MIN(o->n - i0, (int64_t)VDI_W) : VDI_W);
     const VDI_V zero = VDI_VZERO(), inf = VDI_VSET1(VDI_C(HUGE_VAL));
     VDI_V acc[VDI__BT_MR][VDI__BT_MR];
     VDI_M ok = VDI_VGE(zero, zero);
     VDI_T *out = (VDI_T *)o->out->data + w + i0 * (o->out->row + o->out->column);
     VDI_T *scaled = (VDI_T *)o->scaled->data + w + i0 * (sr + sc);
-    VDI__UNROLL for (int i = 0; i < most; i++) {
-        VDI__UNROLL for (int v = rows ? 0 : i; v < nv; v++) {
-            const VDI_T *p = scaled + (i < n ? i : 0) * sr + (v < n ? v : 0) * sc;
-            acc[i][v] = rows ? VDI_VLOADT(p, tail) : VDI_VLOAD(p);
+    VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) {
+        VDI__UNROLL for (int v = i; v < VDI__BT_MR; v++) {
+            acc[i][v] = VDI_VLOAD(scaled + (i < n ? i : 0) * sr + (v < n ? v : 0) * sc);
         }
     }
     for (int chain = 0; chain < 2; chain++) {
@@ -59663,71 +59821,179 @@ VDI_LOCAL bool VDI_PN(vdi__bt_diagonal)(bool rows, int most, const vdi__bt_op *o
         const VDI_T *b = (const VDI_T *)(chain ? o->out->data : o->b->data) + w + i0 * bc;
         const VDI_T *a[VDI__BT_MR];
         int64_t offset = 0;
-        VDI__UNROLL for (int i = 0; i < most; i++) {
+        VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) {
             a[i] = (const VDI_T *)left->data + w + (i0 + (i < n ? i : 0)) * left->row;
         }
         for (int64_t k = chain ? i0 : o->k; k > 0; k--, offset += left->column, b += br) {
             VDI_V row[VDI__BT_MR];
-            VDI__UNROLL for (int v = 0; v < nv; v++) {
-                row[v] = rows ? VDI_VLOADT(b, tail) : VDI_VLOAD(b + (v < n ? v : 0) * bc);
+            VDI__UNROLL for (int v = 0; v < VDI__BT_MR; v++) {
+                row[v] = VDI_VLOAD(b + (v < n ? v : 0) * bc);
             }
-            VDI__UNROLL for (int i = 0; i < most; i++) {
-                const VDI_V f = rows ? VDI_VSET1(a[i][offset]) : VDI_VLOAD(a[i] + offset);
-                VDI__UNROLL for (int v = rows ? 0 : i; v < nv; v++) {
+            VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) {
+                const VDI_V f = VDI_VLOAD(a[i] + offset);
+                VDI__UNROLL for (int v = i; v < VDI__BT_MR; v++) {
                     acc[i][v] = VDI_VFNMA(f, row[v], acc[i][v]);
                 }
             }
         }
     }
-    VDI__UNROLL for (int j = 0; j < most; j++) {
+    VDI__UNROLL for (int j = 0; j < VDI__BT_MR; j++) {
         if (j == n) break;
-        const VDI_V pivot = rows ? VDI_PN(vdi__bt_lane)(acc[j][0], j) : acc[j][j];
-        const VDI_V r = VDI_VDIV(VDI_VSET1(1), pivot);
+        const VDI_V r = VDI_VDIV(VDI_VSET1(1), acc[j][j]);
         ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
         /* the products do not wait for the quotient */
-        VDI__UNROLL for (int i = j + 1; i < most; i++) {
-            const VDI_V f = rows ? VDI_PN(vdi__bt_lane)(acc[j][0], i) : acc[j][i];
-            VDI__UNROLL for (int v = rows ? 0 : i; v < nv; v++) {
-                acc[i][v] = VDI_VFNMA(VDI_VMUL(f, acc[j][v]), r, acc[i][v]);
+        VDI__UNROLL for (int i = j + 1; i < VDI__BT_MR; i++) {
+            VDI__UNROLL for (int v = i; v < VDI__BT_MR; v++) {
+                acc[i][v] = VDI_VFNMA(VDI_VMUL(acc[j][i], acc[j][v]), r, acc[i][v]);
             }
         }
-        VDI__UNROLL for (int v = rows ? 0 : j; v < nv; v++) {
-            VDI_T *p = out + j * o->out->row + v * o->out->column, *q = scaled + j * sr + v * sc;
-            if (rows) {
-                VDI_VSTORET(p, tail, acc[j][0]);
-                VDI_VSTORET(q, tail, VDI_VMUL(acc[j][0], r));
-                q[j] = VDI_VFIRST(r);
-            } else if (v < n) {
-                VDI_VSTORE(p, acc[j][v]);
-                VDI_VSTORE(q, v == j ? r : VDI_VMUL(acc[j][v], r));
-            }
+        VDI__UNROLL for (int v = j; v < VDI__BT_MR; v++) {
+            if (v == n) break;
+            VDI_VSTORE(out + j * o->out->row + v * o->out->column, acc[j][v]);
+            VDI_VSTORE(scaled + j * sr + v * sc, v == j ? r : VDI_VMUL(acc[j][v], r));
         }
     }
     const VDI_M bad = VDI_MNOT(ok);
     return !VDI_MANY(bad);
 }
 
-/* One block of the factor from the top row down: pivots, and what stands right of them. */
+/* Lanes: one block of the factor from the top row down: pivots, and what stands right of them. */
 VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_pivots)(const vdi__bt_op *o) {
-    const int most = o->rows ? VDI__BT_PIVOTS : VDI__BT_MR;
     bool good = true;
-    for (int w = 0; w < (o->rows ? 1 : VDI__BT_LANES); w += VDI_W) {
+    for (int w = 0; w < VDI__BT_LANES; w += VDI_W) {
         for (int64_t i = 0, n; i < o->m; i += n) {
             n = o->m - i; /* pivots of one block are rounded together: 4, 2 or 1 */
-            n = n >= most ? most : n >= 2 ? 2 : 1;
-            good &= o->rows ? VDI_PN(vdi__bt_diagonal)(true, VDI__BT_PIVOTS, o, w, (int)n, i)
-                            : VDI_PN(vdi__bt_diagonal)(false, VDI__BT_MR, o, w, (int)n, i);
-            VDI_PN(vdi__bt_panel)(o, w, (int)n, i, i + (o->rows ? VDI_W : n));
+            n = n >= VDI__BT_MR ? VDI__BT_MR : n >= 2 ? 2 : 1;
+            good &= VDI_PN(vdi__bt_diagonal)(o, w, (int)n, i);
+            VDI_PN(vdi__bt_panel)(o, NULL, false, w, (int)n, i, i + n);
         }
     }
     return good;
 }
-#undef VDI__BT_MR
-#undef VDI__BT_NV
-#undef VDI__BT_PIVOTS
+#undef VDI__BT_PREFETCH
 #undef VDI__BT_ELEMENT
 #undef VDI__BT_ROW
 #undef VDI__BT_NUMBER
+/* linalg/blocktri_front_body.h - the factor of one trial along the rows of its blocks; one pass
+ *
+ * Per block, some rows at a time: the tile with their pivots, what stands right of it, and the same
+ * rows of E_t'. The rows that products read again (p U' and p N') are kept in scratch, where they
+ * are padded (VDI__BT_LD). D and E are transposed into it before a tile needs them, so that no
+ * vector waits for the stores of its pieces, and are asked of memory a block earlier, a little with
+ * each tile.
+ */
+
+/* Rows r0 .. r1 of a block x (d,d) to the columns of y, whose rows are ld apart; with `lower` only
+ * what stands on and under the diagonal of x needs to arrive. */
+VDI_SHARED void VDI_PN(vdi__bt_transpose)(int64_t r0, int64_t r1, int64_t d, bool lower,
+                                          const VDI_T *x, VDI_T *y, int64_t ld) {
+    if (r1 - r0 < VDI_TBLOCK) {
+        for (int64_t i = r0; i < r1; i++) {
+            for (int64_t j = 0; j < d; j++)
+                y[j * ld + i] = x[i * d + j];
+        }
+        return;
+    }
+    for (int64_t i = r0; i < r1; i += VDI_TBLOCK) { /* a last square overlaps those before it */
+        const int64_t row = VDI__MIN(i, r1 - VDI_TBLOCK);
+        for (int64_t j = 0; j < (lower ? i + 1 : d); j += VDI_TBLOCK) {
+            const int64_t column = VDI__MIN(j, d - VDI_TBLOCK);
+            VDI_TRANSPOSE(x + row * d + column, (size_t)d, y + column * ld + row, (size_t)ld);
+        }
+    }
+}
+
+/* Scratch of (d, ld) each: S_t, E_t' and p N' of the block before; the next block's S and E' follow
+ * while this one is computed. */
+typedef struct VDI_PN(vdi__bt_front) {
+    const vdi__bt_factor *f;
+    int64_t ld, wide, share; /* wide: columns of a tile */
+    VDI_T *s[2], *e[3];
+} VDI_PN(vdi__bt_front);
+
+/* From these d on, E_t' is transposed strip by strip as it is needed, and each strip stays in the
+ * first cache; below, rows of E_t' hide the time that the pivots wait for each other. */
+#define VDI__BT_STRIPS 33
+
+VDI_LOCAL void VDI_PN(vdi__bt_front_enter)(const VDI_PN(vdi__bt_front) *g, int64_t t) {
+    const int64_t d = g->f->d, at = t * d * d;
+    const VDI_T *D = (const VDI_T *)g->f->D, *E = (const VDI_T *)g->f->E;
+    if (t < g->f->T) VDI_PN(vdi__bt_transpose)(0, d, d, true, D + at, g->s[t % 2], g->ld);
+    if (t + 1 < g->f->T && d < VDI__BT_STRIPS)
+        VDI_PN(vdi__bt_transpose)(0, d, d, false, E + at, g->e[t % 3], g->ld);
+}
+
+/* N_t' from E_t' where they come in strips. */
+VDI_LOCAL void VDI_PN(vdi__bt_front_strips)(const VDI_PN(vdi__bt_front) *g, int64_t t,
+                                            const vdi__bt_op *o, VDI_PN(vdi__bt_ahead) *soon) {
+    const int64_t d = o->m;
+    const VDI_T *E = (const VDI_T *)g->f->E + t * d * d;
+    vdi__bt_op strip = *o;
+    for (int64_t j = 0, have = 0; j < d; j += g->wide) {
+        strip.n = VDI__MIN(d, j + g->wide);
+        const int64_t need = d - strip.n < VDI_TBLOCK ? d : strip.n; /* no rest of a few rows */
+        if (have < need) VDI_PN(vdi__bt_transpose)(have, need, d, false, E, g->e[t % 3], g->ld);
+        have = need;
+        for (int64_t i = 0; i < d; i += VDI__BT_PIVOTS) {
+            const int rows = (int)VDI__MIN(d - i, (int64_t)VDI__BT_PIVOTS);
+            VDI_PN(vdi__bt_panel)(&strip, soon, false, 0, rows, i, j);
+        }
+    }
+}
+
+/* Block t. False where a pivot is not positive. */
+VDI_LOCAL bool VDI_PN(vdi__bt_front_block)(const VDI_PN(vdi__bt_front) *g, int64_t t) {
+    const vdi__bt_factor *f = g->f;
+    const int64_t d = f->d, dd = d * d, ld = g->ld;
+    const bool more = t + 1 < f->T, strips = d >= VDI__BT_STRIPS;
+    VDI_T *L = (VDI_T *)f->L + t * dd, *N = (VDI_T *)f->N + t * dd;
+    VDI_T *s = g->s[t % 2], *e = g->e[t % 3];
+    const vdi__matrix a = {t > 0 ? N - dd : N, 1, d}, b = {g->e[(t + 2) % 3], ld, 1};
+    const vdi__matrix U = {L, 1, d}, pivots = {L, d + 1, 0}, in_s = {s, ld, 1}, in_e = {e, ld, 1};
+    const vdi__target out_s = {s, ld, 1}, out_e = {e, ld, 1}, to_l = {L, d, 1}, to_n = {N, d, 1};
+    const vdi__bt_op l = {true, true, d,  d,       t > 0 ? d : 0, &in_s, NULL,
+                          &a,   &b,   &U, &pivots, &out_s,        &to_l};
+    const vdi__bt_op n = {true, true, d, d, 0, &in_e, NULL, NULL, NULL, &U, &pivots, &out_e, &to_n};
+    VDI_PN(vdi__bt_ahead) soon = {NULL, NULL, L + dd, N + dd, d, 0, t + 2 < f->T ? g->share : 0};
+    bool good = true;
+    if (t + 2 < f->T) soon.D = (const VDI_T *)f->D + (t + 2) * dd;
+    if (t + 3 < f->T) soon.E = (const VDI_T *)f->E + (t + 2 - strips) * dd;
+    VDI_PN(vdi__bt_front_enter)(g, t + 1);
+    for (int64_t i = 0; i < d; i += VDI__BT_PIVOTS) {
+        const int rows = (int)VDI__MIN(d - i, (int64_t)VDI__BT_PIVOTS);
+        good &= VDI_PN(vdi__bt_panel)(&l, &soon, true, 0, rows, i, i);
+        if (more && !strips) VDI_PN(vdi__bt_panel)(&n, &soon, false, 0, rows, i, 0);
+    }
+    if (more && strips) VDI_PN(vdi__bt_front_strips)(g, t, &n, &soon);
+    return good;
+}
+
+/* All blocks of one trial. */
+VDI_SHARED bool VDI_PN(vdi__bt_front_run)(const vdi__bt_factor *f) {
+    const int64_t d = f->d, high = VDI__BT_PIVOTS, wide = VDI_W * VDI__BT_WIDE;
+    const int64_t across = (d + wide - 1) / wide, down = (d + high - 1) / high;
+    const int64_t tiles = down * (across + (across + 1) / 2);
+    VDI_PN(vdi__bt_front) g;
+    bool good = true;
+    g.f = f;
+    g.ld = VDI__BT_LD(d, VDI__BT_LANES);
+    g.wide = wide;
+    /* what stays in the second cache anyway needs no asking */
+    g.share = f->T * d * d * (int64_t)sizeof(VDI_T) > 1 << 17 ? (d + tiles - 1) / tiles : 0;
+    for (int i = 0; i < 5; i++)
+        *(i < 2 ? &g.s[i] : &g.e[i - 2]) = (VDI_T *)f->g + i * d * g.ld;
+    if (!VDI_MASKS) memset(f->g, 0, (size_t)(5 * d * g.ld) * sizeof(VDI_T)); /* what pads a row */
+    VDI_PN(vdi__bt_front_enter)(&g, 0);
+    for (int64_t t = 0; t < f->T; t++)
+        good &= VDI_PN(vdi__bt_front_block)(&g, t);
+    return good;
+}
+#undef VDI__BT_STRIPS
+#undef VDI__BT_MR
+#undef VDI__BT_NV
+#undef VDI__BT_HIGH
+#undef VDI__BT_WIDE
+#undef VDI__BT_PIVOTS
 /* linalg/blocktri_chain_body.h - small blocks, whose elimination stays in registers; one pass
  *
  * A pivot of one block waits for all those before it. With blocks of one vector a row, or of up to
@@ -59744,20 +60010,9 @@ VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_pivots)(const vdi__bt_op *o) {
 #define VDI__BT_ROW_CHAINS 0
 #endif
 
-/* The transpose of one block (d,d); with `lower` only what stands on and under the diagonal of x
- * needs to arrive. */
-VDI_LOCAL void VDI_PN(vdi__bt_transpose_any)(int64_t d, bool lower, const VDI_T *x, VDI_T *y) {
+/* The transpose of a small block, rows d apart. */
+VDI_LOCAL void VDI_PN(vdi__bt_transpose_small)(int64_t d, bool lower, const VDI_T *x, VDI_T *y) {
     const int64_t full = d - d % VDI_TBLOCK;
-    for (int64_t i = 0; i < full; i += VDI_TBLOCK) {
-        for (int64_t j = 0; j < (lower ? i + 1 : full); j += VDI_TBLOCK)
-            VDI_TRANSPOSE(x + i * d + j, (size_t)d, y + j * d + i, (size_t)d);
-    }
-    for (int64_t i = 0; full < d && i < d; i++) {
-        for (int64_t j = i < full ? full : 0; j < d; j++)
-            y[j * d + i] = x[i * d + j];
-    }
-}
-VDI_LOCAL void VDI_PN(vdi__bt_transpose)(int64_t d, bool lower, const VDI_T *x, VDI_T *y) {
 #if VDI_TBLOCK == 8
     /* half a square of 8: number by number it takes longer than the factor itself */
     if (d == 4) {
@@ -59771,13 +60026,20 @@ VDI_LOCAL void VDI_PN(vdi__bt_transpose)(int64_t d, bool lower, const VDI_T *x, 
         return;
     }
 #endif
-    VDI_PN(vdi__bt_transpose_any)(d, lower, x, y);
+    for (int64_t i = 0; i < full; i += VDI_TBLOCK) {
+        for (int64_t j = 0; j < (lower ? i + 1 : full); j += VDI_TBLOCK)
+            VDI_TRANSPOSE(x + i * d + j, (size_t)d, y + j * d + i, (size_t)d);
+    }
+    for (int64_t i = 0; full < d && i < d; i++) {
+        for (int64_t j = i < full ? full : 0; j < d; j++)
+            y[j * d + i] = x[i * d + j];
+    }
 }
 VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_transpose)(int64_t count, int64_t d, bool lower,
                                                        const void *src, void *dst) {
     for (int64_t t = 0; t < count; t++) {
         VDI_PN(vdi__bt_transpose)
-        (d, lower, (const VDI_T *)src + t * d * d, (VDI_T *)dst + t * d * d);
+        (0, d, d, lower, (const VDI_T *)src + t * d * d, (VDI_T *)dst + t * d * d, d);
     }
 }
 
@@ -59803,15 +60065,8 @@ VDI_LOCAL void VDI_PN(vdi__bt_enter)(int most, int64_t d, const vdi__bt_factor *
     if (t >= f->t1) return;
     const VDI_T *D = (const VDI_T *)f->D + at, *E = (const VDI_T *)f->E + at;
     VDI_T *L = (VDI_T *)f->L + at, *N = (VDI_T *)f->N + at;
-    if (d == most)
-        VDI_PN(vdi__bt_transpose)(most, true, D, L);
-    else
-        VDI_PN(vdi__bt_transpose_any)(d, true, D, L);
-    if (t + 1 == f->T) return;
-    if (d == most)
-        VDI_PN(vdi__bt_transpose)(most, false, E, N);
-    else
-        VDI_PN(vdi__bt_transpose_any)(d, false, E, N);
+    VDI_PN(vdi__bt_transpose_small)(d == most ? most : d, true, D, L);
+    if (t + 1 < f->T) VDI_PN(vdi__bt_transpose_small)(d == most ? most : d, false, E, N);
 }
 
 /* One trial, rows of one vector: blocks t0 .. t1. Rows of S (what is left of D_t), of E_t' and of
@@ -59963,7 +60218,7 @@ VDI_KERNEL int VDI_PN(vdi__linalg_blocktri_chain)(const vdi__bt_factor *f) {
     if (!f->rows && f->d == 3) return VDI_PN(vdi__bt_chain_lanes)(3, f);
     if (!f->rows && f->d == 4) return VDI_PN(vdi__bt_chain_lanes)(4, f);
 #endif
-    (void)f;
+    if (f->rows) return VDI_PN(vdi__bt_front_run)(f);
     return -1;
 }
 
