@@ -102,11 +102,9 @@ int main(int argc, char **argv) {
         int width, batch;
         vdi_sacd_algo algo;
         bool bar;
-    } row[] = {{256, 256, VDI_SACD_COMPOSITE, true},
-               {256, 256, VDI_SACD_SAC, false},
-               {256, 256, VDI_SACD_NAIVE, false},
-               {256, 256, VDI_SACD_CAGRAD, false},
-               {64, 100, VDI_SACD_COMPOSITE, false}};
+    } row[] = {{256, 256, VDI_SACD_COMPOSITE, true},      {256, 256, VDI_SACD_SAC, false},
+               {256, 256, VDI_SACD_NAIVE, false},         {256, 256, VDI_SACD_CAGRAD, false},
+               {256, 256, VDI_SACD_CAGRAD_HIDDEN, false}, {64, 100, VDI_SACD_COMPOSITE, false}};
     bench_begin("sacd", argc, argv);
     blas_sgemm = (sgemm_fn *)bench_blas_symbol("cblas_sgemm");
     a_array = (float *)bench_array(VDI_F32, 1 << 18, -1, 1);

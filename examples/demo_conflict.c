@@ -19,6 +19,9 @@ enum { FITS = 1000, EVERY = 25, LOOKS = FITS / EVERY };
 static const char *const component[M] = {"large", "middle", "small"};
 static const char *const rule[RULES] = {"mean", "CAGrad 0.5", "CAGrad 0.9"};
 static const double radius[RULES] = {0, 0.5, 0.9}; /* CAGrad's c: 0 is the mean */
+#ifndef GRADIENT
+#define GRADIENT VDI_CRITIC_CAGRAD /* or VDI_CRITIC_CAGRAD_HIDDEN */
+#endif
 static vdi_error err;
 
 /* Means over seeds, for each rule and component i: share of steps d with <g_i, d> < 0, cosine of
@@ -84,7 +87,7 @@ static void train(uint64_t seed, int how) {
                             .hidden = {16, 16},
                             .batch = BATCH,
                             .rate = 3e-3,
-                            .gradient = VDI_CRITIC_CAGRAD,
+                            .gradient = GRADIENT,
                             .cagrad_c = radius[how],
                             .has_cagrad_c = true,
                             .seed = seed};

@@ -343,9 +343,8 @@ TEST(critic, description) {
 TEST(critic, the_loss_has_two_terms) {
     enum { ROWS = 5, H = 3 };
     vdi_error err = {0};
-    for (int kind = 0; kind < 4; kind++) {
+    for (int kind = 0; kind < 6; kind++) {
         const double lambda = kind % 2 ? 0.3 : 0;
-        const bool averse = kind >= 2;
         vdi_critic_desc d = VDI__ZERO;
         vdi_critic *c = NULL;
         unsigned long long seed = 5;
@@ -356,7 +355,7 @@ TEST(critic, the_loss_has_two_terms) {
         d.hidden[0] = 6;
         d.batch = 8;
         d.dtype = VDI_F64;
-        d.gradient = averse ? VDI_CRITIC_CAGRAD : VDI_CRITIC_MEAN;
+        d.gradient = (vdi_critic_gradient)(kind / 2);
         d.has_cagrad_c = true; /* 0: the mean */
         d.composite_weight = lambda;
         CHECK_OK(vdi_critic_create(&d, &c, &err), err);
@@ -387,10 +386,72 @@ TEST(critic, the_loss_has_two_terms) {
     }
 }
 
+/* h (units) of a rectified layer of one row, from x (inputs); weights (inputs,units). */
+static void rectified(const vdi_state *s, int layer, const double *x, double *h) {
+    char name[64];
+    snprintf(name, sizeof name, "critic0.%d.weight", layer);
+    const vdi_tensor w = state_find(s, name);
+    snprintf(name, sizeof name, "critic0.%d.bias", layer);
+    const vdi_tensor bias = state_find(s, name);
+    for (int64_t u = 0; u < w.shape[1]; u++) {
+        h[u] = ((const double *)bias.data)[u];
+        for (int64_t k = 0; k < w.shape[0]; k++)
+            h[u] += x[k] * ((const double *)w.data)[k * w.shape[1] + u];
+        h[u] = h[u] > 0 ? h[u] : 0;
+    }
+}
+
+/* The Gram matrix of the heads' gradients in the outputs of the last hidden layer, written out:
+   the gradient of head i's loss in row b is e_i w_i where a unit is on. */
+TEST(critic, conflict_at_the_last_hidden_layer) {
+    enum { ROWS = 6, H = 3, UNITS = 5 };
+    vdi_error err = {0};
+    vdi_critic_desc d = VDI__ZERO;
+    vdi_critic *c = NULL;
+    unsigned long long seed = 8;
+    double x[ROWS], a[ROWS], y[ROWS * H], q[ROWS * H], gram[H * H], want[H * H] = {0}, last[64];
+    d.observations = d.actions = 1;
+    d.heads = H;
+    d.layers = 2;
+    d.hidden[0] = 7;
+    d.hidden[1] = UNITS;
+    d.batch = 8;
+    d.dtype = VDI_F64;
+    d.gradient = VDI_CRITIC_CAGRAD_HIDDEN;
+    CHECK_OK(vdi_critic_create(&d, &c, &err), err);
+    for (int i = 0; i < ROWS * H; i++) {
+        x[i % ROWS] = test_normal(&seed);
+        a[i % ROWS] = 2 * test_uniform(&seed) - 1;
+        y[i] = 3 * test_normal(&seed);
+    }
+    CHECK(vdi_critic_values(c, 0, ROWS, x, a, q) == VDI_OK);
+    const vdi_state *s = vdi_critic_state(c, true);
+    memcpy(last, state_find(s, "critic0.2.weight").data, UNITS * H * sizeof *last);
+    for (int b = 0; b < ROWS; b++) {
+        const double in[2] = {x[b], a[b]};
+        double h0[7], h1[UNITS];
+        rectified(s, 0, in, h0);
+        rectified(s, 1, h0, h1);
+        for (int ij = 0; ij < H * H; ij++) {
+            const int i = ij / H, j = ij % H;
+            const double e = q[b * H + i] - y[b * H + i], f = q[b * H + j] - y[b * H + j];
+            for (int u = 0; u < UNITS; u++)
+                want[ij] +=
+                    h1[u] > 0 ? 4.0 / ROWS / ROWS * e * f * last[u * H + i] * last[u * H + j] : 0;
+        }
+    }
+    CHECK_FAILS(vdi_critic_gram(c, 0, gram, &err), VDI_ERR_STATE);
+    CHECK_OK(vdi_critic_fit(c, ROWS, x, a, y, NULL, NULL, &err), err);
+    CHECK_OK(vdi_critic_gram(c, 0, gram, &err), err);
+    for (int ij = 0; ij < H * H; ij++)
+        CHECK_CLOSE(gram[ij], want[ij], 1e-12);
+    vdi_critic_destroy(c);
+}
+
 TEST(critic, fits_its_targets) {
     enum { ROWS = 64 };
     vdi_error err = {0};
-    for (int kind = 0; kind < 4; kind++) {
+    for (int kind = 0; kind < 6; kind++) {
         vdi_critic_desc d = VDI__ZERO;
         vdi_critic *c = NULL;
         vdi_critic_stats stats;
@@ -404,8 +465,8 @@ TEST(critic, fits_its_targets) {
         d.hidden[0] = d.hidden[1] = 32;
         d.batch = ROWS;
         d.rate = 3e-3;
-        d.gradient = (vdi_critic_gradient)(kind % 2);
-        d.composite_weight = kind / 2 * 0.1;
+        d.gradient = (vdi_critic_gradient)(kind % 3);
+        d.composite_weight = kind / 3 * 0.1;
         CHECK_OK(vdi_critic_create(&d, &c, &err), err);
         CHECK_FAILS(vdi_critic_fit(c, ROWS + 1, x, a, y, NULL, &stats, &err), VDI_ERR_ARGUMENT);
         for (int k = 0; k < 600; k++) {

@@ -56,8 +56,10 @@ typedef enum vdi_critic_rule {
 } vdi_critic_rule;
 /** How the gradients of the heads' losses are combined. */
 typedef enum vdi_critic_gradient {
-    VDI_CRITIC_MEAN = 0, /**< "mean": their mean */
-    VDI_CRITIC_CAGRAD    /**< "cagrad": conflict-averse; costs a backward pass for each head */
+    VDI_CRITIC_MEAN = 0,     /**< "mean": their mean */
+    VDI_CRITIC_CAGRAD,       /**< "cagrad": conflict-averse; costs a backward pass for each head */
+    VDI_CRITIC_CAGRAD_HIDDEN /**< "cagrad-hidden": the conflict is measured at the last hidden layer
+                                  instead of in the weights; costs about as much as the mean */
 } vdi_critic_gradient;
 
 /** Zero is the default of each field but the first three. */
@@ -132,7 +134,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_critic_fit(vdi_critic *c, int64_t n, const 
                                                 vdi_error *err);
 /** Conflict of the components: gram (heads,heads) = <g_i, g_j> of the gradients of the heads'
  *  losses at the last fit, `twin` 0 or 1, in all of a critic's parameters (heads meet in the trunk
- *  alone). For VDI_CRITIC_CAGRAD only, since the mean never takes them one by one; with c = 0 the
+ *  alone); of VDI_CRITIC_CAGRAD_HIDDEN in the outputs of the last hidden layer. Not of
+ *  VDI_CRITIC_MEAN, since the mean never takes them one by one; with c = 0 the
  *  step is the mean's. VDI_ERR_STATE without a fit, or of a critic whose gradient is the mean. */
 VDI_API vdi_status vdi_critic_gram(const vdi_critic *c, int twin, double *gram, vdi_error *err);
 /** Fits made. */
@@ -216,7 +219,7 @@ VDI__FN const vdi__critic_kind *vdi__critic_kind_of(vdi_critic_gradient gradient
 
 /* ---- description --------------------------------------------------------------------------- */
 
-static const char *const vdi__critic_gradients[] = {"mean", "cagrad", NULL};
+static const char *const vdi__critic_gradients[] = {"mean", "cagrad", "cagrad-hidden", NULL};
 static const char *const vdi__critic_dtypes[] = {"float32", "float64", NULL};
 
 enum { VDI__CRITIC_MOST = 1 << 20 }; /* inputs and units */

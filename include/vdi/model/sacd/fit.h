@@ -8,6 +8,9 @@
  *     mean     share = 1/heads; one backward pass of all heads together
  *     cagrad   share = 1; the gradient of each head alone, their Gram matrix, coefficients k_i from
  *              model/sacd/cagrad.h, then one backward pass with the error of head i times k_i
+ *     cagrad-hidden   the same with gradients in the outputs of the last hidden layer, which bound
+ *              those in the weights below it (Sener and Koltun 2018, "Multi-task learning as
+ *              multi-objective optimization", 3.3): no backward pass for each head
  * The second term of the loss is added to the cotangents of either.
  */
 #ifndef VDI_MODEL_SACD_FIT_H
@@ -109,15 +112,23 @@ VDI__FN void vdi__mean_rows(const vdi__critic_jobs *u, int twin, size_t at, size
 
 /* ---- CAGrad -------------------------------------------------------------------------------- */
 
-VDI__FN bool vdi__averse_reserve(vdi_critic *c) {
-    const vdi__mlp *n = &c->net;
+VDI__FN bool vdi__gram_reserve(vdi_critic *c) {
     const size_t heads = (size_t)c->desc.heads;
     bool ok = true;
     for (int j = 0; j < 2; j++) {
-        c->part[j] = vdi__mlp_array(&c->arena, n->dtype, heads, n->trunk);
         c->gram[j] = (double *)vdi_arena_calloc(&c->arena, heads * heads * sizeof(double));
         c->mix[j] = (double *)vdi_arena_calloc(&c->arena, heads * sizeof(double));
-        ok = ok && c->part[j] && c->gram[j] && c->mix[j];
+        ok = ok && c->gram[j] && c->mix[j];
+    }
+    return ok;
+}
+
+VDI__FN bool vdi__averse_reserve(vdi_critic *c) {
+    const vdi__mlp *n = &c->net;
+    bool ok = vdi__gram_reserve(c);
+    for (int j = 0; j < 2; j++) {
+        c->part[j] = vdi__mlp_array(&c->arena, n->dtype, (size_t)c->desc.heads, n->trunk);
+        ok = ok && c->part[j];
     }
     for (int i = 0; i < c->workers; i++) {
         for (int l = 0; l < n->layers; l++) {
@@ -208,6 +219,60 @@ VDI__FN void vdi__averse_combine(vdi__critic_jobs *u) {
     vdi_pool_run(pool, 2 * u->chunks, vdi__averse_back_job, u);
 }
 
+/* One row of a twin's Gram matrix: G_ij = sum_b e_i e_j sum_u w_ui w_uj, over the units u of the
+   last hidden layer that are on in row b. `on` (batch,width) is 1 or 0 for each; scaled (width,
+   heads) and sum (batch,heads) are scratch. */
+VDI__FN void vdi__hidden_row(const vdi_critic *c, int twin, size_t batch, size_t i, const void *on,
+                             void *scaled, void *sum) {
+    const vdi__mlp *net = &c->net;
+    const vdi_dtype t = net->dtype;
+    const int top = net->layers - 1;
+    const size_t heads = (size_t)c->desc.heads, width = net->width[top];
+    const void *error = c->error[twin];
+    double *G = c->gram[twin];
+    for (size_t r = 0; r < width; r++) {
+        const void *w = vdi__part(t, c->twin[twin].value, net->weight[top] + r * heads);
+        vdi_axpby(t, heads, vdi__load(t, w, i), w, 0, vdi__part(t, scaled, r * heads));
+    }
+    vdi_gemm(t, 0, batch, heads, width, on, width, scaled, heads, sum, heads);
+    for (size_t j = 0; j <= i; j++) {
+        double g = 0;
+        for (size_t b = 0; b < batch; b++) {
+            const double pair =
+                vdi__load(t, error, b * heads + i) * vdi__load(t, error, b * heads + j);
+            g += pair * vdi__load(t, sum, b * heads + j);
+        }
+        G[i * heads + j] = G[j * heads + i] = g;
+    }
+}
+
+/* Job (twin): its Gram matrix at the last hidden layer, and the coefficients. The memory of the
+   cotangents and of the last layer's gradient is free until then. */
+VDI__FN void vdi__hidden_weigh_job(int64_t index, int worker, void *user) {
+    const vdi__critic_jobs *u = (const vdi__critic_jobs *)user;
+    vdi_critic *c = u->c;
+    const vdi__mlp *net = &c->net;
+    const vdi_dtype t = net->dtype;
+    const int top = net->layers - 1;
+    const size_t heads = (size_t)c->desc.heads, units = u->batch * net->width[top];
+    vdi__learner *e = &c->twin[index];
+    void *on = e->dz[top - 1];
+    (void)worker;
+    vdi_fill(t, units, 1, on);
+    vdi_act_grad(t, VDI_ACT_RELU, 0, units, e->h[top - 1], on, on);
+    for (size_t i = 0; i < heads; i++) {
+        vdi__hidden_row(c, (int)index, u->batch, i, on, vdi__part(t, e->grad, net->weight[top]),
+                        e->dz[top]);
+    }
+    (void)vdi_cagrad((int64_t)heads, c->gram[index], c->desc.cagrad_c, c->mix[index], NULL);
+}
+
+VDI__FN void vdi__hidden_combine(vdi__critic_jobs *u) {
+    vdi_pool *pool = u->c->desc.pool;
+    vdi_pool_run(pool, 2, vdi__hidden_weigh_job, u);
+    vdi_pool_run(pool, 2 * u->chunks, vdi__averse_back_job, u);
+}
+
 VDI__DEF vdi_status vdi_critic_gram(const vdi_critic *c, int twin, double *gram, vdi_error *err) {
     const size_t heads = (size_t)c->desc.heads;
     if (!c->gram[0] || c->fits == 0) {
@@ -224,6 +289,7 @@ VDI__DEF vdi_status vdi_critic_gram(const vdi_critic *c, int twin, double *gram,
 static const vdi__critic_kind vdi__critic_kinds[] = {
     {true, NULL, vdi__mean_rows, NULL},
     {false, vdi__averse_reserve, NULL, vdi__averse_combine},
+    {false, vdi__gram_reserve, NULL, vdi__hidden_combine},
 };
 
 VDI__FN const vdi__critic_kind *vdi__critic_kind_of(vdi_critic_gradient gradient) {

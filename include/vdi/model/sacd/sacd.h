@@ -49,10 +49,12 @@
 /** What is learned. */
 typedef enum vdi_sacd_algo {
     VDI_SACD_COMPOSITE =
-        0,           /**< "sac-d": minimum over the composite, mean of the heads' gradients */
-    VDI_SACD_NAIVE,  /**< "sac-d-naive": minimum head by head */
-    VDI_SACD_CAGRAD, /**< "sac-d-cagrad": composite minimum, conflict-averse gradient */
-    VDI_SACD_SAC     /**< "sac": one head for the weighted sum of rewards and entropy */
+        0,                 /**< "sac-d": minimum over the composite, mean of the heads' gradients */
+    VDI_SACD_NAIVE,        /**< "sac-d-naive": minimum head by head */
+    VDI_SACD_CAGRAD,       /**< "sac-d-cagrad": composite minimum, conflict-averse gradient */
+    VDI_SACD_SAC,          /**< "sac": one head for the weighted sum of rewards and entropy */
+    VDI_SACD_CAGRAD_HIDDEN /**< "sac-d-cagrad-hidden": with the conflict measured at the last hidden
+                                layer, at the cost of "sac-d" */
 } vdi_sacd_algo;
 
 /** Zero is the default of each field but the first three; vdi_sacd_desc_fields has the ranges. */
@@ -110,7 +112,7 @@ VDI_API const vdi_fields *vdi_sacd_desc_fields(void);
 VDI_API vdi_sacd_desc vdi_sacd_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
 VDI_API vdi_status vdi_sacd_desc_check(const vdi_sacd_desc *desc, vdi_error *err);
-/** "sac-d", "sac-d-naive", "sac-d-cagrad", "sac". */
+/** "sac-d", "sac-d-naive", "sac-d-cagrad", "sac", "sac-d-cagrad-hidden". */
 VDI_API const char *vdi_sacd_algo_name(vdi_sacd_algo algo);
 /** The algorithm of that name; false if there is none. */
 VDI_API bool vdi_sacd_algo_find(const char *name, vdi_sacd_algo *out);
@@ -303,12 +305,14 @@ struct vdi_sacd {
 
 /* ---- description --------------------------------------------------------------------------- */
 
-static const char *const vdi__sacd_algos[] = {"sac-d", "sac-d-naive", "sac-d-cagrad", "sac", NULL};
+static const char *const vdi__sacd_algos[] = {"sac-d", "sac-d-naive",         "sac-d-cagrad",
+                                              "sac",   "sac-d-cagrad-hidden", NULL};
 static const vdi__sacd_form vdi__sacd_forms[] = {
     {VDI_CRITIC_COMPOSITE, VDI_CRITIC_MEAN, true},
     {VDI_CRITIC_ELEMENTWISE, VDI_CRITIC_MEAN, true},
     {VDI_CRITIC_COMPOSITE, VDI_CRITIC_CAGRAD, true},
     {VDI_CRITIC_COMPOSITE, VDI_CRITIC_MEAN, false},
+    {VDI_CRITIC_COMPOSITE, VDI_CRITIC_CAGRAD_HIDDEN, true},
 };
 
 #define VDI__SACD_EVER 9007199254740992.0 /* 2^53 */
@@ -369,7 +373,7 @@ static const vdi_fields vdi__sacd_fields = {"vdi_sacd_desc", vdi__sacd_table,
 VDI__DEF const vdi_fields *vdi_sacd_desc_fields(void) { return &vdi__sacd_fields; }
 
 VDI__DEF const char *vdi_sacd_algo_name(vdi_sacd_algo algo) {
-    return (unsigned)algo <= VDI_SACD_SAC ? vdi__sacd_algos[algo] : "?";
+    return (unsigned)algo < VDI__COUNT(vdi__sacd_forms) ? vdi__sacd_algos[algo] : "?";
 }
 VDI__DEF bool vdi_sacd_algo_find(const char *name, vdi_sacd_algo *out) {
     for (int i = 0; vdi__sacd_algos[i]; i++) {
