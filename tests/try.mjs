@@ -53,7 +53,9 @@ await picture("spikes");
 const big = Buffer.concat([npyHead("<f4", [100, 10000]), Buffer.from(Float32Array.from({ length: 1e6 }, (_, i) => Math.sin(i * i)).buffer)]);
 await page.setInputFiles("#spikes-file", { name: "big.npy", mimeType: "", buffer: big });
 await tells("spikes-told", /^100 neurons, 10000 frames.*spikes\./);
-notes.push(`100 x 10000: ${(await said("spikes-told")).match(/in ([0-9.]+ s)/)[1]}`);
+const took = +(await said("spikes-told")).match(/in ([0-9.]+) s/)[1], first = await page.evaluate(() => +document.getElementById("spikes-plots").dataset.first);
+ok(`the first of 100 neurons is shown after ${first} s of ${took}`, first > 0 && first < took / 2);
+notes.push(`100 x 10000: ${took} s, the first ones after ${first.toFixed(2)} s`);
 function npyHead(dtype, shape) {
   const text = `{'descr': '${dtype}', 'fortran_order': False, 'shape': (${shape.join(", ")}), }`.padEnd(117) + "\n";
   return Buffer.concat([Buffer.from([0x93, 78, 85, 77, 80, 89, 1, 0, text.length, 0]), Buffer.from(text)]);

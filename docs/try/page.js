@@ -31,7 +31,7 @@ async function begin() {
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   const module = await WebAssembly.compile(await new Response(stream).arrayBuffer());
   one = new Library(module);
-  for (let i = 1; i < Math.min(navigator.hardwareConcurrency || 2, 4); i++) more.push(new Library(module));
+  for (let i = 1; i < Math.min(navigator.hardwareConcurrency || 2, 16); i++) more.push(new Library(module));
   const { version, simd } = await one.ready;
   $("version").textContent = `vdi ${version}, ${simd}, ${1 + more.length} threads`;
   document.body.dataset.ready = "yes";
@@ -149,30 +149,48 @@ function timeAxis(c, x0, width, y, seconds) {
 
 // ---- spikes -------------------------------------------------------------------------------------------------------------------
 
-const S = { traces: null, rows: 0, frames: 0, out: null, numbers: null, at: 0 };
+const S = { traces: null, rows: 0, frames: 0, out: null, numbers: null, at: 0, run: 0 };
+const AGAIN = 300; // milliseconds between two drawings of what is there
 
+// The workers take neurons as they come free, a few at a time, so that the first ones are seen while the others are worked on.
 async function infer() {
-  const fps = +$("fps").value;
-  tell("spikes", `${S.rows} neurons, ${S.frames} frames ...`);
-  const began = performance.now(), team = [one, ...more], share = Math.ceil(S.rows / team.length);
-  const parts = await Promise.all(team.map((library, i) => {
-    const from = Math.min(i * share, S.rows), to = Math.min(from + share, S.rows);
-    return library.call("spikes", { traces: S.traces.subarray(from * S.frames, to * S.frames), frames: S.frames, fps });
+  const { traces, rows, frames } = S, fps = +$("fps").value, run = ++S.run, began = performance.now();
+  const out = new Float32Array(rows * 3 * frames), numbers = new Float64Array(rows * 4);
+  const each = Math.max(1, Math.min(8, Math.floor(50000 / frames), Math.ceil(rows / (1 + more.length))));
+  let next = 0, done = 0, drawn = 0, first = 0;
+  const seconds = () => (performance.now() - began) / 1000;
+  const shown = () => {
+    if (!first) first = seconds();
+    drawn = performance.now();
+    Object.assign(S, { out, numbers, at: Math.min(S.at, rows - 1) });
+    $("spikes-plots").hidden = false;
+    $("neuron").max = rows - 1;
+    drawSpikes();
+  };
+  S.out = null;
+  tell("spikes", `${rows} neurons, ${frames} frames ...`);
+  await Promise.all([one, ...more].map(async (library) => {
+    while (next < rows && S.run === run) {
+      const from = next, to = Math.min(rows, from + each);
+      next = to;
+      const part = await library.call("spikes", { traces: traces.subarray(from * frames, to * frames), frames, fps });
+      out.set(part.out, from * 3 * frames);
+      numbers.set(part.numbers, from * 4);
+      done += to - from;
+      if (S.run !== run || done === rows || performance.now() - drawn < AGAIN) continue;
+      tell("spikes", `${done} of ${rows} neurons, ${seconds().toFixed(1)} s ...`);
+      shown();
+    }
   }));
-  S.out = new Float32Array(S.rows * 3 * S.frames);
-  S.numbers = new Float64Array(S.rows * 4);
-  let at = 0;
-  for (const p of parts) { S.out.set(p.out, at * 3 * S.frames); S.numbers.set(p.numbers, at * 4); at += p.numbers.length / 4; }
-  const took = (performance.now() - began) / 1000;
+  if (S.run !== run) return; // other traces have come
+  const took = seconds();
+  shown();
   let sum = 0;
-  for (let i = 0; i < S.rows; i++) sum += S.numbers[4 * i + 2];
-  const odd = S.rows > S.frames ? " More neurons than frames: should rows and columns be exchanged?" : "";
-  tell("spikes", `${S.rows} neurons, ${S.frames} frames (${(S.frames / fps).toFixed(1)} s) in ${took.toFixed(2)} s: ${sum.toFixed(1)} spikes.${odd}`);
-  $("spikes-plots").hidden = false;
+  for (let i = 0; i < rows; i++) sum += numbers[4 * i + 2];
+  const odd = rows > frames ? " More neurons than frames: should rows and columns be exchanged?" : "";
+  tell("spikes", `${rows} neurons, ${frames} frames (${(frames / fps).toFixed(1)} s) in ${took.toFixed(2)} s: ${sum.toFixed(1)} spikes.${odd}`);
+  $("spikes-plots").dataset.first = first;
   $("spikes-turn").disabled = $("spikes-save").disabled = false;
-  $("neuron").max = S.rows - 1;
-  S.at = Math.min(S.at, S.rows - 1);
-  drawSpikes();
 }
 function drawSpikes() {
   if (!S.out || $("spikes").hidden) return;

@@ -30,8 +30,8 @@
 #define VDI_IBITS(i) (i)
 #if VDI__REAL == 32
 #define VDI_W 4
-#define VDI_VLOADT(p, t) vdi__loadt_wasm_f32(p, t)
-#define VDI_VSTORET(p, t, v) vdi__storet_wasm_f32(p, t, v)
+#define VDI_VLOADT(p, t) ((t) == VDI_W ? wasm_v128_load(p) : vdi__loadt_wasm_f32(p, t))
+#define VDI_VSTORET(p, t, v) ((t) == VDI_W ? wasm_v128_store(p, v) : vdi__storet_wasm_f32(p, t, v))
 #define VDI_VLOADOR(p, t, v) vdi__loador_wasm_f32(p, t, v)
 #define VDI_VFIRST(v) wasm_f32x4_extract_lane(v, 0)
 #define VDI_VHADD(v) vdi__hadd_wasm_f32(v)
@@ -64,8 +64,8 @@
 #define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_wasm_f32(s, lds, d, ldd)
 #else
 #define VDI_W 2
-#define VDI_VLOADT(p, t) vdi__loadt_wasm_f64(p, t)
-#define VDI_VSTORET(p, t, v) vdi__storet_wasm_f64(p, t, v)
+#define VDI_VLOADT(p, t) ((t) == VDI_W ? wasm_v128_load(p) : vdi__loadt_wasm_f64(p, t))
+#define VDI_VSTORET(p, t, v) ((t) == VDI_W ? wasm_v128_store(p, v) : vdi__storet_wasm_f64(p, t, v))
 #define VDI_VLOADOR(p, t, v) vdi__loador_wasm_f64(p, t, v)
 #define VDI_VFIRST(v) wasm_f64x2_extract_lane(v, 0)
 #define VDI_VHADD(v) vdi__hadd_wasm_f64(v)
