@@ -1,12 +1,12 @@
 # What others take: the library, the release, the installation. Included by the Makefile.
 
 # ---- the library ---------------------------------------------------------------------------------------------------------
-# Compiled once for both kinds; PIC costs nothing that one could measure.
+# Compiled once for both kinds, in parts that -j compiles side by side; PIC costs nothing that one could measure.
 
 VERSION_MINOR := $(shell echo $(VERSION) | cut -d. -f1,2)
 WEIGHTS       := include/vdi/model/pretrained/weights.h
 LIB           := $(B)/lib
-LIB_OBJECTS   := $(LIB)/vdi.o $(LIB)/symbols.o $(LIB)/api.o $(LIB)/sizes.o
+LIB_OBJECTS   := $(PARTS:%=$(LIB)/vdi-%.o) $(LIB)/symbols.o $(LIB)/api.o $(LIB)/sizes.o
 TARGET_SYSTEM  = $(shell $(CC) -dumpmachine 2> /dev/null)
 IS_WINDOWS     = $(findstring mingw,$(TARGET_SYSTEM))
 
@@ -17,7 +17,7 @@ lib: $(LIB)/libvdi.a $(LIB)/library ## libvdi.a and libvdi.so (vdi.dll for Windo
 api: $(LIB)/api.json ## build/lib/api.json: what the header declares, for those who make bindings
 	@echo $<
 
-$(LIB)/%.o: scripts/library/%.c vdi.h $(WEIGHTS)
+$(LIB)/%.o: scripts/library/%.c scripts/library/vdi.c vdi.h $(WEIGHTS)
 	@mkdir -p $(@D)
 	$(CC) $(C11) $(CFLAGS) -fPIC -I. -c $< -o $@
 
@@ -70,7 +70,7 @@ install: vdi.h ## vdi.h, its weights, files for CMake and pkg-config; tool and l
 	sed 's|@VERSION@|$(VERSION)|' scripts/library/vdi-config.cmake.in > $(INSTALL_TO)/lib/cmake/vdi/vdi-config.cmake
 	sed 's|@VERSION@|$(VERSION)|' scripts/library/vdi-config-version.cmake.in > $(INSTALL_TO)/lib/cmake/vdi/vdi-config-version.cmake
 	install -d $(INSTALL_TO)/share/vdi
-	install -m 644 scripts/library/vdi.c scripts/library/symbols.c $(INSTALL_TO)/share/vdi
+	install -m 644 scripts/library/vdi.c scripts/library/vdi-?.c scripts/library/symbols.c $(INSTALL_TO)/share/vdi
 	@if test -x vdi; then install -d $(INSTALL_TO)/bin $(INSTALL_TO)/share/man/man1 $(SHELLS:%=$(INSTALL_TO)/share/%) && \
 	  install -m 755 vdi $(INSTALL_TO)/bin/vdi && ./vdi man > $(INSTALL_TO)/share/man/man1/vdi.1 && \
 	  ./vdi completion bash > $(INSTALL_TO)/share/bash-completion/completions/vdi && \
