@@ -76,7 +76,12 @@ step_windows() {
     rc=$?
     cat "$dir/out"
     say "$(tail -n 1 "$dir/out"), $(($(wc -c < "$B/fast/windows/vdi.exe") / 1024)) KB unoptimised"
-    return $rc
+    [ $rc = 0 ] || return $rc
+    # a program on the DLL
+    alone $MAKE -s --no-print-directory lib B="$B/fast/dll" CFLAGS="$FAST" CC=x86_64-w64-mingw32-gcc
+    run x86_64-w64-mingw32-gcc -std=c11 -I. examples/spikes.c "$B/fast/dll/lib/libvdi.dll.a" -o "$dir/spikes.exe"
+    cp "$B/fast/dll/lib/vdi.dll" "$dir"
+    WINEDEBUG=-all WINEPREFIX=$(cd "$B/wine" && pwd) finds_spikes wine "$dir/spikes.exe"
 }
 
 # A project that fetches vdi, and one that finds it installed, with the library and without.
