@@ -14,9 +14,9 @@
  *
  * Method. Times are CPU time of the thread, so what other programs take from the core is not
  * counted. A row is measured in rounds: vdi, limit, peer, peer, then vdi again ...; a contestant's
- * figure of a round is the smallest of several samples. Printed are the best round of each, and as
- * ratio the median over rounds of (peer's time / vdi's time in the same round): above 1, vdi is
- * faster.
+ * figure of a round is the second smallest of several samples. Printed are the best round of each,
+ * and as ratio the median over rounds of (peer's time / vdi's time in the same round): above 1, vdi
+ * is faster.
  *
  * Peers. OpenBLAS reads its environment when it is loaded, so it lives in child processes: this
  * same program, started again and run in lock step, once for each core type that this processor can
