@@ -163,7 +163,7 @@ enum { LDS_TRIALS = 7, LDS_T = 12, LDS_N = 3, LDS_D = 2 };
 
 typedef struct lds_case {
     const char *name;
-    int64_t inputs;
+    int64_t inputs, window;
     bool diagonal, missing, ragged;
 } lds_case;
 
@@ -190,6 +190,7 @@ static vdi_lds_data *lds_data_of(const lds_case *c, const vdi_lds *lds, vdi_rank
     desc.y = vdi_tensor_3d(y, VDI_F64, LDS_TRIALS, LDS_T, LDS_N);
     if (c->inputs) desc.u = vdi_tensor_3d(u, VDI_F64, LDS_TRIALS, LDS_T, 1);
     if (c->ragged) desc.lengths = lengths;
+    desc.window = c->window;
     desc.ranks = ranks;
     CHECK_OK(vdi_lds_data_create(lds, &desc, &data, &err), err);
     return data;
@@ -234,10 +235,11 @@ static void step_together(meeting *m, vdi_lds *const *lds, vdi_lds_data *const *
 }
 
 TEST(ranks, three_processes_have_the_em_of_one) {
-    static const lds_case cases[] = {{"full R", 0, false, false, false},
-                                     {"diagonal R, inputs, ragged", 1, true, false, true},
-                                     {"diagonal R, missing values", 0, true, true, true},
-                                     {"full R, missing values, inputs", 1, false, true, false}};
+    static const lds_case cases[] = {
+        {"full R", 0, 0, false, false, false},
+        {"diagonal R, inputs, ragged, in windows", 1, 5, true, false, true},
+        {"diagonal R, missing values", 0, 0, true, true, true},
+        {"full R, missing values, inputs, in windows", 1, 5, false, true, false}};
     static meeting m;
     const vdi_ranks alone = {0, 1, NULL, NULL};
     for (size_t k = 0; k < VDI__COUNT(cases); k++) {
@@ -278,7 +280,7 @@ TEST(ranks, three_processes_have_the_em_of_one) {
 }
 
 TEST(ranks, shares_of_lds_that_are_refused) {
-    static const lds_case plain = {"plain", 0, true, false, false};
+    static const lds_case plain = {"plain", 0, 0, true, false, false};
     static other sent;
     const vdi_ranks two = {1, 2, sum_with, &sent}, many = {0, 8, sum_with, &sent};
     vdi_error err;
