@@ -150,6 +150,84 @@ TEST(flds, canonical_coordinates) {
     free(y);
 }
 
+/* M <- G M G', (D,D) */
+static void both_sides(const double *G, double *M) {
+    double out[D * D];
+    for (int i = 0; i < D * D; i++) {
+        out[i] = 0;
+        for (int k = 0; k < D * D; k++)
+            out[i] += G[i / D * D + k / D] * M[k] * G[i % D * D + k % D];
+    }
+    memcpy(M, out, sizeof out);
+}
+
+/* A linear read-out has bounds in closed form, so a change of coordinates changes nothing but
+ * rounding: with inputs, whose B moves along, and a first bin of its own. Covariances of a bin and
+ * of neighbouring bins become G V G'. */
+TEST(flds, canonical_coordinates_with_inputs) {
+    enum { U = 2 };
+    unsigned long long seed = 5;
+    double *y = simulated(8), u[B * T * U], G[D * D], elbo[2];
+    static double mean[2][B * T * D], cov[2][B * T * D * D], lag[2][B * (T - 1) * D * D],
+        log_p[2][2][B * T * N];
+    vdi_error err = {0};
+    vdi_vilds_desc desc = VDI__ZERO;
+    vdi_vilds_data_desc dd = VDI__ZERO;
+    vdi_vilds *m = NULL;
+    vdi_vilds_data *data = NULL;
+    desc.d = D;
+    desc.n = N;
+    desc.inputs = U;
+    desc.dtype = VDI_F64;
+    desc.free_start = desc.linear = desc.encoder_linear = true;
+    for (int i = 0; i < B * T * U; i++)
+        u[i] = test_normal(&seed);
+    dd.y = vdi_tensor_3d(y, VDI_F64, B, T, N);
+    dd.u = vdi_tensor_3d(u, VDI_F64, B, T, U);
+    CHECK_OK(vdi_vilds_create(&desc, &m, &err), err);
+    CHECK_OK(vdi_vilds_data_create(m, &dd, &data, &err), err);
+    CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
+    static const char *const moved[2] = {"prior.B", "prior.x0"};
+    for (int k = 0; k < 2; k++) {
+        const vdi_param *p = vdi_params_find(vdi_vilds_params(m), moved[k]);
+        for (int64_t i = 0; i < vdi_tensor_count(p->value); i++)
+            vdi_dtype_store(VDI_F64, p->value.data, i, 0.4 * test_normal(&seed));
+    }
+    CHECK_OK(vdi_flds_canonical_map(m, data, G, &err), err);
+    for (int pass = 0; pass < 2; pass++) {
+        vdi_vilds_result out = VDI__ZERO;
+        out.mean = mean[pass];
+        out.cov = cov[pass];
+        out.lagcov = lag[pass];
+        vdi_vilds_query q = VDI__ZERO;
+        q.nodes = 40; /* its axes turn along: so many that it does not show */
+        if (pass) CHECK_OK(vdi_flds_canonical(m, data, &err), err);
+        CHECK_OK(vdi_vilds_infer(m, data, NULL, &out, &err), err);
+        CHECK_OK(vdi_vilds_score(m, data, NULL, &elbo[pass], &err), err);
+        for (int what = 0; what < 2; what++) {
+            CHECK_OK(vdi_vilds_predict(m, data, (vdi_vilds_prediction)what, &q, log_p[pass][what],
+                                       NULL, &err),
+                     err);
+        }
+    }
+    CHECK_CLOSE(elbo[1], elbo[0], 1e-10 * fabs(elbo[0]));
+    for (int i = 0; i < B * T; i++) {
+        for (int c = 0; c < D; c++) {
+            CHECK_CLOSE(mean[1][i * D + c],
+                        G[c * D] * mean[0][i * D] + G[c * D + 1] * mean[0][i * D + 1], 1e-9);
+        }
+        both_sides(G, cov[0] + i * D * D);
+        if (i < B * (T - 1)) both_sides(G, lag[0] + i * D * D);
+    }
+    CHECK(largest_difference(cov[0], cov[1], B * T * D * D) < 1e-9, "covariances");
+    CHECK(largest_difference(lag[0], lag[1], B * (T - 1) * D * D) < 1e-9, "of neighbours");
+    for (int what = 0; what < 2; what++)
+        CHECK_CLOSE(largest_difference(log_p[0][what], log_p[1][what], B * T * N), 0, 1e-7);
+    vdi_vilds_data_destroy(data);
+    vdi_vilds_destroy(m);
+    free(y);
+}
+
 TEST(flds, scores_by_their_definition) {
     double *y = simulated(9), means[N], log_prob[B * T * N], rate[B * T * N];
     vdi_error err = {0};

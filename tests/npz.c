@@ -238,6 +238,122 @@ static void put(unsigned char *p, unsigned long long x, int n) {
     }
 }
 
+/* ---- every code of deflate, by the rules of RFC 1951 ---- */
+
+enum { LITERALS = 40000, UNPACKED = 200000 };
+typedef struct packer {
+    unsigned char bytes[UNPACKED], plain[UNPACKED];
+    size_t bits, made;
+} packer;
+
+static void pack_bits(packer *p, unsigned value, int n) { /* least significant first */
+    for (int i = 0; i < n; i++, p->bits++)
+        p->bytes[p->bits / 8] |= (unsigned char)((value >> i & 1) << p->bits % 8);
+}
+static void pack_code(packer *p, unsigned code, int n) { /* most significant first */
+    for (int i = n - 1; i >= 0; i--)
+        pack_bits(p, code >> i, 1);
+}
+static void pack_symbol(packer *p, unsigned s) { /* of a block with fixed codes */
+    if (s < 144)
+        pack_code(p, 0x30 + s, 8);
+    else if (s < 256)
+        pack_code(p, 0x190 + s - 144, 9);
+    else if (s < 280)
+        pack_code(p, s - 256, 7);
+    else
+        pack_code(p, 0xC0 + s - 280, 8);
+}
+static int whole_log2(unsigned n) {
+    int e = 0;
+    while (n >>= 1)
+        e++;
+    return e;
+}
+static void pack_match(packer *p, unsigned length, unsigned distance) {
+    const unsigned n = length - 3, f = distance - 1;
+    const int e = n < 8 || length == 258 ? 0 : whole_log2(n) - 2;
+    const int g = f < 4 ? 0 : whole_log2(f) - 1;
+    pack_symbol(p, length == 258 ? 285
+                   : n < 8       ? 257 + n
+                                 : 257 + 4 * (unsigned)(e + 1) + (n >> e & 3));
+    pack_bits(p, n & ((1u << e) - 1), e);
+    pack_code(p, f < 4 ? f : 2 * (unsigned)(g + 1) + (f >> g & 1), 5);
+    pack_bits(p, f & ((1u << g) - 1), g);
+    for (unsigned i = 0; i < length; i++, p->made++)
+        p->plain[p->made] = p->plain[p->made - distance];
+}
+
+/* Literals of all values, then all lengths, then distances about every power of two. */
+static void pack_all(packer *p) {
+    unsigned long long seed = 9;
+    pack_bits(p, 1 | 1 << 1, 3); /* the last block, fixed codes */
+    for (; p->made < LITERALS; p->made++) {
+        p->plain[p->made] = (unsigned char)(256 * test_uniform(&seed));
+        pack_symbol(p, p->plain[p->made]);
+    }
+    for (unsigned length = 3; length <= 258; length++)
+        pack_match(p, length, 1 + length * 97 % 32768);
+    for (unsigned power = 1; power <= 32768; power *= 2) {
+        for (int i = -2; i <= 2; i++) {
+            const int distance = (int)(power + power / 2 * (i == 0)) + i;
+            if (distance >= 1 && distance <= 32768)
+                pack_match(p, 3 + (unsigned)distance % 7, (unsigned)distance);
+        }
+    }
+    pack_symbol(p, 256);
+}
+
+/* An archive of that one member, "x". */
+static vdi_buffer archived(const packer *p) {
+    unsigned char local[31] = "PK\3\4", central[47] = "PK\1\2", end[22] = "PK\5\6";
+    const size_t size = (p->bits + 7) / 8;
+    vdi_buffer b;
+    vdi_writer w;
+    vdi_error err;
+    put(local + 4, 20, 2);
+    put(local + 8, 8, 2); /* deflated */
+    put(local + 14, vdi_crc32(0, p->plain, p->made), 4);
+    put(local + 18, size, 4);
+    put(local + 22, p->made, 4);
+    put(local + 26, 1, 2);
+    local[30] = 'x';
+    put(central + 4, 20, 2);
+    memcpy(central + 6, local + 4, 26);
+    central[46] = 'x';
+    put(end + 8, 1, 2);
+    put(end + 10, 1, 2);
+    put(end + 12, sizeof central, 4);
+    put(end + 16, sizeof local + size, 4);
+    vdi_buffer_init(&b, NULL);
+    vdi_writer_to_buffer(&w, &b);
+    vdi_write(&w, local, sizeof local);
+    vdi_write(&w, p->bytes, size);
+    vdi_write(&w, central, sizeof central);
+    vdi_write(&w, end, sizeof end);
+    CHECK_OK(vdi_writer_flush(&w, &err), err);
+    return b;
+}
+
+TEST(npz, every_length_and_distance) {
+    packer *p = (packer *)calloc(1, sizeof *p);
+    unsigned char *got = (unsigned char *)malloc(UNPACKED);
+    vdi_zip zip;
+    vdi_reader member;
+    vdi_error err;
+    pack_all(p);
+    vdi_buffer b = archived(p);
+    CHECK_OK(vdi_zip_open(&zip, vdi_reader_memory(b.data, b.size, "all"), NULL, &err), err);
+    CHECK_OK(vdi_zip_enter(&zip, vdi_zip_find(&zip, "x"), &member, &err), err);
+    CHECK(vdi_read(&member, got, p->made) == (int64_t)p->made);
+    CHECK(memcmp(got, p->plain, p->made) == 0, "of %zu bytes", p->made);
+    CHECK_OK(vdi_zip_leave(&zip, &err), err);
+    vdi_zip_close(&zip);
+    vdi_buffer_free(&b);
+    free(got);
+    free(p);
+}
+
 /* The directory entry number i of an archive. */
 static unsigned char *entry(vdi_buffer b, int i) {
     unsigned char *p = (unsigned char *)b.data, *end = p + b.size;

@@ -197,6 +197,106 @@ TEST(svg, long_data_stay_small) {
     }
 }
 
+/* The points of the path that `mark` leads to, and where the text goes on. */
+enum { POINTS = 64 };
+static const char *points_after(const char *text, const char *mark, double (*at)[2], int *n) {
+    *n = 0;
+    const char *q = text ? strstr(text, mark) : NULL;
+    q = q ? strstr(q, " d=\"") : NULL;
+    if (!q) return NULL;
+    for (q += 4; *q && *q != '"';) {
+        char *end;
+        if (*q != 'M' && *q != 'L') {
+            q++;
+            continue;
+        }
+        if (*n == POINTS) return NULL;
+        at[*n][0] = strtod(q + 1, &end);
+        at[(*n)++][1] = strtod(*end == ',' ? end + 1 : end, &end);
+        q = end;
+    }
+    return q;
+}
+
+/* Bars stand on zero and are as high as their values; whiskers reach from value - error to value +
+ * error above their middle; nothing is drawn for what is missing. */
+TEST(svg, bars_by_value) {
+    static const double value[2][3] = {{1, 2, -1}, {3, 0.5, NAN}}, error = 0.25;
+    double bar[POINTS][2], whisker[POINTS][2], unit = 0, zero = 0, last = -1;
+    vdi_figure f;
+    int n, m;
+    for (int i = 0; i < 6; i++) {
+        y[i] = value[i / 3][i % 3];
+        low[i] = error;
+    }
+    vdi_figure_init(&f, NULL);
+    vdi_panel_bars(vdi_figure_panel(&f, 0, 0), NULL, NULL, vdi_tensor_2d(y, VDI_F64, 2, 3),
+                   vdi_tensor_2d(low, VDI_F64, 2, 3));
+    vdi_buffer b = drawn(&f);
+    const char *text = b.data;
+    for (int g = 0; g < 2; g++) {
+        const int count = g ? 2 : 3;
+        text = points_after(text, "opacity=\"0.9\"", bar, &n);
+        CHECK(text && n == 4 * count, "group %d has %d points", g, n);
+        text = points_after(text, "<path fill=\"none\" stroke=\"currentColor\" stroke-width=\"1\"",
+                            whisker, &m);
+        CHECK(text && m == 2 * count, "group %d has %d ends of whiskers", g, m);
+        if (!text || n != 4 * count || m != 2 * count) break;
+        if (!g) {
+            zero = bar[0][1];
+            unit = bar[0][1] - bar[1][1]; /* the first bar is 1 high */
+        }
+        CHECK(unit > 10, "a unit is %g pixels", unit);
+        for (int k = 0; k < count; k++) {
+            double(*p)[2] = bar + 4 * k;
+            CHECK_CLOSE(p[0][1], zero, 0.02);
+            CHECK_CLOSE(p[3][1], zero, 0.02);
+            CHECK_CLOSE((zero - p[1][1]) / unit, value[g][k], 0.02);
+            CHECK_CLOSE(p[2][1], p[1][1], 0);
+            CHECK(p[0][0] == p[1][0] && p[2][0] == p[3][0] && p[2][0] > p[0][0] + 5);
+            CHECK(k == 0 || p[0][0] > p[-1][0], "bars of a group overlap");
+            CHECK_CLOSE((zero - whisker[2 * k][1]) / unit, value[g][k] - error, 0.02);
+            CHECK_CLOSE((zero - whisker[2 * k + 1][1]) / unit, value[g][k] + error, 0.02);
+            CHECK_CLOSE(whisker[2 * k][0], (p[0][0] + p[2][0]) / 2, 0.3);
+            CHECK(whisker[2 * k][0] == whisker[2 * k + 1][0]);
+        }
+        const double wide = bar[2][0] - bar[0][0];
+        if (g) CHECK(bar[0][0] >= last && bar[0][0] < last + 0.1 * wide, "%g, %g", bar[0][0], last);
+        last = bar[2][0]; /* where the second group's first bar may begin */
+    }
+    vdi_buffer_free(&b);
+    vdi_figure_free(&f);
+}
+
+/* As many bins as were asked for, or one for each whole number, as high as they are full. */
+TEST(svg, histograms_by_value) {
+    static const double whole[6] = {0, 2, 2, 1, 0, 2}, real[7] = {0, 0.1, 1.5, 3.9, 3.2, 3.6, 4};
+    static const double hits[2][4] = {{2, 1, 3, 0}, {2, 1, 0, 4}};
+    for (int kind = 0; kind < 2; kind++) {
+        const int bins = kind ? 4 : 3;
+        double p[POINTS][2];
+        vdi_figure f;
+        int n;
+        memcpy(y, kind ? real : whole, (kind ? 7 : 6) * sizeof *y);
+        vdi_figure_init(&f, NULL);
+        vdi_panel_histogram(vdi_figure_panel(&f, 0, 0), NULL,
+                            vdi_tensor_1d(y, VDI_F64, kind ? 7 : 6), kind ? bins : 0);
+        vdi_buffer b = drawn(&f);
+        const char *found = points_after(b.data, "fill-opacity=\"0.45\"", p, &n);
+        CHECK(found && n == 2 * bins + 2, "%d points", n);
+        const double unit = (p[0][1] - p[1][1]) / hits[kind][0], width = p[2][0] - p[1][0];
+        CHECK(unit > 5 && width > 20, "a hit is %g pixels high, a bin %g wide", unit, width);
+        for (int i = 0; i < bins; i++) {
+            CHECK_CLOSE(p[0][1] - p[2 * i + 1][1], hits[kind][i] * unit, 0.21);
+            CHECK_CLOSE(p[2 * i + 2][1], p[2 * i + 1][1], 0);
+            CHECK_CLOSE(p[2 * i + 2][0] - p[2 * i + 1][0], width, 0.21);
+        }
+        CHECK_CLOSE(p[2 * bins + 1][1], p[0][1], 0);
+        vdi_buffer_free(&b);
+        vdi_figure_free(&f);
+    }
+}
+
 TEST(svg, what_does_not_fit) {
     vdi_figure f;
     vdi_error err;

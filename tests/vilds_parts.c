@@ -225,8 +225,12 @@ static void put_exact(vdi_vilds *m, const double *C, bool inputs) {
         put(m, "encoder.bias", IN_D + i, L[i]);
 }
 
-static void infer_exactly(double *y, double *u, const double *C, bool inputs, double *bound,
-                          double *mean) {
+typedef struct exact_results {
+    double bound[IN_B], mean[IN_B * IN_T * IN_D];
+    double log_p[2][IN_B * IN_T * IN_N], rate[2][IN_B * IN_T * IN_N]; /* by task */
+} exact_results;
+
+static void infer_exactly(double *y, double *u, const double *C, bool inputs, exact_results *r) {
     vdi_vilds_desc desc = VDI__ZERO;
     vdi_vilds_data_desc dd = VDI__ZERO;
     vdi_vilds_result out = VDI__ZERO;
@@ -244,19 +248,28 @@ static void infer_exactly(double *y, double *u, const double *C, bool inputs, do
     vdi_vilds_data *data = take(m, &dd);
     CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
     put_exact(m, C, inputs);
-    out.elbo = bound;
-    out.mean = mean;
+    out.elbo = r->bound;
+    out.mean = r->mean;
     CHECK_OK(vdi_vilds_infer(m, data, NULL, &out, &err), err);
+    vdi_vilds_query q = VDI__ZERO;
+    q.refine = 20; /* the encoder is exact where nothing is left out */
+    for (int task = 0; task < 2; task++) {
+        CHECK_OK(vdi_vilds_predict(m, data, (vdi_vilds_prediction)task, &q, r->log_p[task],
+                                   r->rate[task], &err),
+                 err);
+    }
     vdi_vilds_data_destroy(data);
     vdi_vilds_destroy(m);
 }
 
 /* What B u_t does: the model on y is the model without inputs on y less its response C mu, mu_t = A
- * mu_{t-1} + B u_t, mu_1 = 0. With the exact encoder both bounds are log p(y). */
+ * mu_{t-1} + B u_t, mu_1 = 0. With the exact encoder both bounds are log p(y), and predictions are
+ * moved by C mu. */
 TEST(vilds_parts, inputs) {
     unsigned long long seed = 17;
     double y[2][IN_B * IN_T * IN_N], u[IN_B * IN_T * IN_U], C[IN_N * IN_D];
-    double bound[2][IN_B], mean[2][IN_B * IN_T * IN_D], mu[IN_B * IN_T * IN_D];
+    double mu[IN_B * IN_T * IN_D];
+    static exact_results r[2];
     for (int i = 0; i < IN_B * IN_T * IN_U; i++)
         u[i] = test_normal(&seed);
     for (int i = 0; i < IN_N * IN_D; i++)
@@ -277,12 +290,18 @@ TEST(vilds_parts, inputs) {
         y[0][i] = 2 * test_normal(&seed);
         y[1][i] = y[0][i] - read[0] * at[0] - read[1] * at[1];
     }
-    infer_exactly(y[0], u, C, true, bound[0], mean[0]);
-    infer_exactly(y[1], u, C, false, bound[1], mean[1]);
+    infer_exactly(y[0], u, C, true, &r[0]);
+    infer_exactly(y[1], u, C, false, &r[1]);
     for (int b = 0; b < IN_B; b++)
-        CHECK_CLOSE(bound[0][b], bound[1][b], 1e-9 * fabs(bound[1][b]));
+        CHECK_CLOSE(r[0].bound[b], r[1].bound[b], 1e-9 * fabs(r[1].bound[b]));
     for (int i = 0; i < IN_B * IN_T * IN_D; i++)
-        CHECK_CLOSE(mean[0][i], mean[1][i] + mu[i], 1e-9);
+        CHECK_CLOSE(r[0].mean[i], r[1].mean[i] + mu[i], 1e-9);
+    for (int task = 0; task < 2; task++) {
+        for (int i = 0; i < IN_B * IN_T * IN_N; i++) {
+            CHECK_CLOSE(r[0].log_p[task][i], r[1].log_p[task][i], 1e-8);
+            CHECK_CLOSE(r[0].rate[task][i], r[1].rate[task][i] + y[0][i] - y[1][i], 1e-8);
+        }
+    }
 }
 
 /* B is found in data: one latent, one input. */

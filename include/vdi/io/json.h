@@ -236,7 +236,6 @@ VDI__FN bool vdi__json_digits(vdi__json_parser *p) {
 
 VDI__FN bool vdi__json_number(vdi__json_parser *p, vdi_json *node) {
     const char *start = p->at;
-    bool whole = true;
     if (*p->at == '-') p->at++;
     if (p->at < p->end && *p->at == '0')
         p->at++;
@@ -244,13 +243,11 @@ VDI__FN bool vdi__json_number(vdi__json_parser *p, vdi_json *node) {
         return vdi__json_fail(p, start, "expected a value");
     if (p->at < p->end && *p->at == '.') {
         p->at++;
-        whole = false;
         if (!vdi__json_digits(p))
             return vdi__json_fail(p, start, "a number has no digit after its point");
     }
     if (p->at < p->end && (*p->at == 'e' || *p->at == 'E')) {
         p->at++;
-        whole = false;
         if (p->at < p->end && (*p->at == '+' || *p->at == '-')) p->at++;
         if (!vdi__json_digits(p))
             return vdi__json_fail(p, start, "a number has no digit in its exponent");
@@ -261,7 +258,7 @@ VDI__FN bool vdi__json_number(vdi__json_parser *p, vdi_json *node) {
         return vdi__json_fail(p, start, "a number is beyond the range of a double");
     if (!node) return true;
     node->u.number = x;
-    node->is_integer = whole && vdi_text_parse_int(start, n, &node->v.integer) == n;
+    node->is_integer = vdi_text_parse_int(start, n, &node->v.integer) == n;
     return true;
 }
 
