@@ -8658,8 +8658,10 @@ typedef enum vdi_critic_rule {
 } vdi_critic_rule;
 /** How the gradients of the heads' losses are combined. */
 typedef enum vdi_critic_gradient {
-    VDI_CRITIC_MEAN = 0, /**< "mean": their mean */
-    VDI_CRITIC_CAGRAD    /**< "cagrad": conflict-averse; costs a backward pass for each head */
+    VDI_CRITIC_MEAN = 0,     /**< "mean": their mean */
+    VDI_CRITIC_CAGRAD,       /**< "cagrad": conflict-averse; costs a backward pass for each head */
+    VDI_CRITIC_CAGRAD_HIDDEN /**< "cagrad-hidden": the conflict is measured at the last hidden layer
+                                  instead of in the weights; costs about as much as the mean */
 } vdi_critic_gradient;
 
 /** Zero is the default of each field but the first three. */
@@ -8734,7 +8736,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_critic_fit(vdi_critic *c, int64_t n, const 
                                                 vdi_error *err);
 /** Conflict of the components: gram (heads,heads) = <g_i, g_j> of the gradients of the heads'
  *  losses at the last fit, `twin` 0 or 1, in all of a critic's parameters (heads meet in the trunk
- *  alone). For VDI_CRITIC_CAGRAD only, since the mean never takes them one by one; with c = 0 the
+ *  alone); of VDI_CRITIC_CAGRAD_HIDDEN in the outputs of the last hidden layer. Not of
+ *  VDI_CRITIC_MEAN, since the mean never takes them one by one; with c = 0 the
  *  step is the mean's. VDI_ERR_STATE without a fit, or of a critic whose gradient is the mean. */
 VDI_API vdi_status vdi_critic_gram(const vdi_critic *c, int twin, double *gram, vdi_error *err);
 /** Fits made. */
@@ -8782,6 +8785,9 @@ VDI_API void vdi_critic_minimum(vdi_dtype dtype, vdi_critic_rule rule, int64_t n
  *     mean     share = 1/heads; one backward pass of all heads together
  *     cagrad   share = 1; the gradient of each head alone, their Gram matrix, coefficients k_i from
  *              model/sacd/cagrad.h, then one backward pass with the error of head i times k_i
+ *     cagrad-hidden   the same with gradients in the outputs of the last hidden layer, which bound
+ *              those in the weights below it (Sener and Koltun 2018, "Multi-task learning as
+ *              multi-objective optimization", 3.3): no backward pass for each head
  * The second term of the loss is added to the cotangents of either.
  */
 #ifndef VDI_MODEL_SACD_FIT_H
@@ -8839,10 +8845,12 @@ VDI_API void vdi_critic_minimum(vdi_dtype dtype, vdi_critic_rule rule, int64_t n
 /** What is learned. */
 typedef enum vdi_sacd_algo {
     VDI_SACD_COMPOSITE =
-        0,           /**< "sac-d": minimum over the composite, mean of the heads' gradients */
-    VDI_SACD_NAIVE,  /**< "sac-d-naive": minimum head by head */
-    VDI_SACD_CAGRAD, /**< "sac-d-cagrad": composite minimum, conflict-averse gradient */
-    VDI_SACD_SAC     /**< "sac": one head for the weighted sum of rewards and entropy */
+        0,                 /**< "sac-d": minimum over the composite, mean of the heads' gradients */
+    VDI_SACD_NAIVE,        /**< "sac-d-naive": minimum head by head */
+    VDI_SACD_CAGRAD,       /**< "sac-d-cagrad": composite minimum, conflict-averse gradient */
+    VDI_SACD_SAC,          /**< "sac": one head for the weighted sum of rewards and entropy */
+    VDI_SACD_CAGRAD_HIDDEN /**< "sac-d-cagrad-hidden": with the conflict measured at the last hidden
+                                layer, at the cost of "sac-d" */
 } vdi_sacd_algo;
 
 /** Zero is the default of each field but the first three; vdi_sacd_desc_fields has the ranges. */
@@ -8900,7 +8908,7 @@ VDI_API const vdi_fields *vdi_sacd_desc_fields(void);
 VDI_API vdi_sacd_desc vdi_sacd_desc_defaults(void);
 /** VDI_OK, or which field is out of range. */
 VDI_API vdi_status vdi_sacd_desc_check(const vdi_sacd_desc *desc, vdi_error *err);
-/** "sac-d", "sac-d-naive", "sac-d-cagrad", "sac". */
+/** "sac-d", "sac-d-naive", "sac-d-cagrad", "sac", "sac-d-cagrad-hidden". */
 VDI_API const char *vdi_sacd_algo_name(vdi_sacd_algo algo);
 /** The algorithm of that name; false if there is none. */
 VDI_API bool vdi_sacd_algo_find(const char *name, vdi_sacd_algo *out);
@@ -46979,7 +46987,7 @@ VDI__FN const vdi__critic_kind *vdi__critic_kind_of(vdi_critic_gradient gradient
 
 /* ---- description --------------------------------------------------------------------------- */
 
-static const char *const vdi__critic_gradients[] = {"mean", "cagrad", NULL};
+static const char *const vdi__critic_gradients[] = {"mean", "cagrad", "cagrad-hidden", NULL};
 static const char *const vdi__critic_dtypes[] = {"float32", "float64", NULL};
 
 enum { VDI__CRITIC_MOST = 1 << 20 }; /* inputs and units */
@@ -47604,15 +47612,23 @@ VDI__FN void vdi__mean_rows(const vdi__critic_jobs *u, int twin, size_t at, size
 
 /* ---- CAGrad -------------------------------------------------------------------------------- */
 
-VDI__FN bool vdi__averse_reserve(vdi_critic *c) {
-    const vdi__mlp *n = &c->net;
+VDI__FN bool vdi__gram_reserve(vdi_critic *c) {
     const size_t heads = (size_t)c->desc.heads;
     bool ok = true;
     for (int j = 0; j < 2; j++) {
-        c->part[j] = vdi__mlp_array(&c->arena, n->dtype, heads, n->trunk);
         c->gram[j] = (double *)vdi_arena_calloc(&c->arena, heads * heads * sizeof(double));
         c->mix[j] = (double *)vdi_arena_calloc(&c->arena, heads * sizeof(double));
-        ok = ok && c->part[j] && c->gram[j] && c->mix[j];
+        ok = ok && c->gram[j] && c->mix[j];
+    }
+    return ok;
+}
+
+VDI__FN bool vdi__averse_reserve(vdi_critic *c) {
+    const vdi__mlp *n = &c->net;
+    bool ok = vdi__gram_reserve(c);
+    for (int j = 0; j < 2; j++) {
+        c->part[j] = vdi__mlp_array(&c->arena, n->dtype, (size_t)c->desc.heads, n->trunk);
+        ok = ok && c->part[j];
     }
     for (int i = 0; i < c->workers; i++) {
         for (int l = 0; l < n->layers; l++) {
@@ -47703,6 +47719,60 @@ VDI__FN void vdi__averse_combine(vdi__critic_jobs *u) {
     vdi_pool_run(pool, 2 * u->chunks, vdi__averse_back_job, u);
 }
 
+/* One row of a twin's Gram matrix: G_ij = sum_b e_i e_j sum_u w_ui w_uj, over the units u of the
+   last hidden layer that are on in row b. `on` (batch,width) is 1 or 0 for each; scaled (width,
+   heads) and sum (batch,heads) are scratch. */
+VDI__FN void vdi__hidden_row(const vdi_critic *c, int twin, size_t batch, size_t i, const void *on,
+                             void *scaled, void *sum) {
+    const vdi__mlp *net = &c->net;
+    const vdi_dtype t = net->dtype;
+    const int top = net->layers - 1;
+    const size_t heads = (size_t)c->desc.heads, width = net->width[top];
+    const void *error = c->error[twin];
+    double *G = c->gram[twin];
+    for (size_t r = 0; r < width; r++) {
+        const void *w = vdi__part(t, c->twin[twin].value, net->weight[top] + r * heads);
+        vdi_axpby(t, heads, vdi__load(t, w, i), w, 0, vdi__part(t, scaled, r * heads));
+    }
+    vdi_gemm(t, 0, batch, heads, width, on, width, scaled, heads, sum, heads);
+    for (size_t j = 0; j <= i; j++) {
+        double g = 0;
+        for (size_t b = 0; b < batch; b++) {
+            const double pair =
+                vdi__load(t, error, b * heads + i) * vdi__load(t, error, b * heads + j);
+            g += pair * vdi__load(t, sum, b * heads + j);
+        }
+        G[i * heads + j] = G[j * heads + i] = g;
+    }
+}
+
+/* Job (twin): its Gram matrix at the last hidden layer, and the coefficients. The memory of the
+   cotangents and of the last layer's gradient is free until then. */
+VDI__FN void vdi__hidden_weigh_job(int64_t index, int worker, void *user) {
+    const vdi__critic_jobs *u = (const vdi__critic_jobs *)user;
+    vdi_critic *c = u->c;
+    const vdi__mlp *net = &c->net;
+    const vdi_dtype t = net->dtype;
+    const int top = net->layers - 1;
+    const size_t heads = (size_t)c->desc.heads, units = u->batch * net->width[top];
+    vdi__learner *e = &c->twin[index];
+    void *on = e->dz[top - 1];
+    (void)worker;
+    vdi_fill(t, units, 1, on);
+    vdi_act_grad(t, VDI_ACT_RELU, 0, units, e->h[top - 1], on, on);
+    for (size_t i = 0; i < heads; i++) {
+        vdi__hidden_row(c, (int)index, u->batch, i, on, vdi__part(t, e->grad, net->weight[top]),
+                        e->dz[top]);
+    }
+    (void)vdi_cagrad((int64_t)heads, c->gram[index], c->desc.cagrad_c, c->mix[index], NULL);
+}
+
+VDI__FN void vdi__hidden_combine(vdi__critic_jobs *u) {
+    vdi_pool *pool = u->c->desc.pool;
+    vdi_pool_run(pool, 2, vdi__hidden_weigh_job, u);
+    vdi_pool_run(pool, 2 * u->chunks, vdi__averse_back_job, u);
+}
+
 VDI__DEF vdi_status vdi_critic_gram(const vdi_critic *c, int twin, double *gram, vdi_error *err) {
     const size_t heads = (size_t)c->desc.heads;
     if (!c->gram[0] || c->fits == 0) {
@@ -47719,6 +47789,7 @@ VDI__DEF vdi_status vdi_critic_gram(const vdi_critic *c, int twin, double *gram,
 static const vdi__critic_kind vdi__critic_kinds[] = {
     {true, NULL, vdi__mean_rows, NULL},
     {false, vdi__averse_reserve, NULL, vdi__averse_combine},
+    {false, vdi__gram_reserve, NULL, vdi__hidden_combine},
 };
 
 VDI__FN const vdi__critic_kind *vdi__critic_kind_of(vdi_critic_gradient gradient) {
@@ -47884,12 +47955,14 @@ struct vdi_sacd {
 
 /* ---- description --------------------------------------------------------------------------- */
 
-static const char *const vdi__sacd_algos[] = {"sac-d", "sac-d-naive", "sac-d-cagrad", "sac", NULL};
+static const char *const vdi__sacd_algos[] = {"sac-d", "sac-d-naive",         "sac-d-cagrad",
+                                              "sac",   "sac-d-cagrad-hidden", NULL};
 static const vdi__sacd_form vdi__sacd_forms[] = {
     {VDI_CRITIC_COMPOSITE, VDI_CRITIC_MEAN, true},
     {VDI_CRITIC_ELEMENTWISE, VDI_CRITIC_MEAN, true},
     {VDI_CRITIC_COMPOSITE, VDI_CRITIC_CAGRAD, true},
     {VDI_CRITIC_COMPOSITE, VDI_CRITIC_MEAN, false},
+    {VDI_CRITIC_COMPOSITE, VDI_CRITIC_CAGRAD_HIDDEN, true},
 };
 
 #define VDI__SACD_EVER 9007199254740992.0 /* 2^53 */
@@ -47950,7 +48023,7 @@ static const vdi_fields vdi__sacd_fields = {"vdi_sacd_desc", vdi__sacd_table,
 VDI__DEF const vdi_fields *vdi_sacd_desc_fields(void) { return &vdi__sacd_fields; }
 
 VDI__DEF const char *vdi_sacd_algo_name(vdi_sacd_algo algo) {
-    return (unsigned)algo <= VDI_SACD_SAC ? vdi__sacd_algos[algo] : "?";
+    return (unsigned)algo < VDI__COUNT(vdi__sacd_forms) ? vdi__sacd_algos[algo] : "?";
 }
 VDI__DEF bool vdi_sacd_algo_find(const char *name, vdi_sacd_algo *out) {
     for (int i = 0; vdi__sacd_algos[i]; i++) {
@@ -52404,7 +52477,6 @@ VDI__FN bool vdi__json_digits(vdi__json_parser *p) {
 
 VDI__FN bool vdi__json_number(vdi__json_parser *p, vdi_json *node) {
     const char *start = p->at;
-    bool whole = true;
     if (*p->at == '-') p->at++;
     if (p->at < p->end && *p->at == '0')
         p->at++;
@@ -52412,13 +52484,11 @@ VDI__FN bool vdi__json_number(vdi__json_parser *p, vdi_json *node) {
         return vdi__json_fail(p, start, "expected a value");
     if (p->at < p->end && *p->at == '.') {
         p->at++;
-        whole = false;
         if (!vdi__json_digits(p))
             return vdi__json_fail(p, start, "a number has no digit after its point");
     }
     if (p->at < p->end && (*p->at == 'e' || *p->at == 'E')) {
         p->at++;
-        whole = false;
         if (p->at < p->end && (*p->at == '+' || *p->at == '-')) p->at++;
         if (!vdi__json_digits(p))
             return vdi__json_fail(p, start, "a number has no digit in its exponent");
@@ -52429,7 +52499,7 @@ VDI__FN bool vdi__json_number(vdi__json_parser *p, vdi_json *node) {
         return vdi__json_fail(p, start, "a number is beyond the range of a double");
     if (!node) return true;
     node->u.number = x;
-    node->is_integer = whole && vdi_text_parse_int(start, n, &node->v.integer) == n;
+    node->is_integer = vdi_text_parse_int(start, n, &node->v.integer) == n;
     return true;
 }
 
@@ -57400,8 +57470,8 @@ VDI__DEF vdi_status vdi_policy_save_c(const char *path, vdi_policy *p, const cha
 #define VDI_IBITS(i) (i)
 #if VDI__REAL == 32
 #define VDI_W 4
-#define VDI_VLOADT(p, t) vdi__loadt_wasm_f32(p, t)
-#define VDI_VSTORET(p, t, v) vdi__storet_wasm_f32(p, t, v)
+#define VDI_VLOADT(p, t) ((t) == VDI_W ? wasm_v128_load(p) : vdi__loadt_wasm_f32(p, t))
+#define VDI_VSTORET(p, t, v) ((t) == VDI_W ? wasm_v128_store(p, v) : vdi__storet_wasm_f32(p, t, v))
 #define VDI_VLOADOR(p, t, v) vdi__loador_wasm_f32(p, t, v)
 #define VDI_VFIRST(v) wasm_f32x4_extract_lane(v, 0)
 #define VDI_VHADD(v) vdi__hadd_wasm_f32(v)
@@ -57434,8 +57504,8 @@ VDI__DEF vdi_status vdi_policy_save_c(const char *path, vdi_policy *p, const cha
 #define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_wasm_f32(s, lds, d, ldd)
 #else
 #define VDI_W 2
-#define VDI_VLOADT(p, t) vdi__loadt_wasm_f64(p, t)
-#define VDI_VSTORET(p, t, v) vdi__storet_wasm_f64(p, t, v)
+#define VDI_VLOADT(p, t) ((t) == VDI_W ? wasm_v128_load(p) : vdi__loadt_wasm_f64(p, t))
+#define VDI_VSTORET(p, t, v) ((t) == VDI_W ? wasm_v128_store(p, v) : vdi__storet_wasm_f64(p, t, v))
 #define VDI_VLOADOR(p, t, v) vdi__loador_wasm_f64(p, t, v)
 #define VDI_VFIRST(v) wasm_f64x2_extract_lane(v, 0)
 #define VDI_VHADD(v) vdi__hadd_wasm_f64(v)
