@@ -1,4 +1,4 @@
-/* core/log.h - what vdi would say if asked: silent unless a logger is given
+/* core/log.h - a log of notable events: silent unless a logger is set
  *
  * Do this:
  *     void say(const vdi_log_record *r, void *user) { fprintf(stderr, "%s\n", r->message); }

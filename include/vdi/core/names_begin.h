@@ -1,4 +1,4 @@
-/* core/names_begin.h - the user's macros step aside while vdi is read
+/* core/names_begin.h - the user's macros are set aside while vdi is read
  *
  * The implementation calls a matrix A and a distance near, and a user's macros may be called the
  * same: single letters, and what windows.h, X11, Arduino and the like define. Each is pushed and

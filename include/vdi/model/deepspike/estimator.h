@@ -1,5 +1,4 @@
-/* model/deepspike/estimator.h - what an estimator of the gradient makes of the weights of a
- * snippet's trains
+/* model/deepspike/estimator.h - how an estimator of the gradient weights the trains of a snippet
  *
  * Rows of the estimators that deepspike.h lists; the formulas stand at vdi_deepspike_weights.
  */

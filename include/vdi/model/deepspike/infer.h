@@ -1,5 +1,5 @@
-/* model/deepspike/infer.h - what a trained DeepSpike says of traces: probabilities, expected
- * spikes, trains
+/* model/deepspike/infer.h - inference with a trained DeepSpike: probabilities, expected spikes,
+ * sampled trains
  *
  * Do this:
  *     vdi_deepspike_query q = VDI__ZERO;

@@ -1,5 +1,4 @@
-/* model/deepspike/model.h - making a network, changing how it learns, and what it hands out to be
- * saved
+/* model/deepspike/model.h - creating a network, changing its training options, and its state
  *
  * Declared in deepspike.h.
  */

@@ -1,4 +1,4 @@
-/* model/deepspike/network.h - the recognition network: its parameters, and what it says of a batch
+/* model/deepspike/network.h - the recognition network: its parameters, and its output for a batch
  * on the tape
  *
  * Declares nothing; the recurrent unit that reads its own samples is in recurrent.h.

@@ -1,4 +1,4 @@
-/* model/deepspike/stream.h - the factorised network over a trace that is not over yet
+/* model/deepspike/stream.h - the factorised network frame by frame
  *
  * For an experiment that reacts while it runs: the answer comes frame by frame, a fixed number of
  * frames late (half the network's field), with the bits of the whole trace at once and without any

@@ -1,4 +1,4 @@
-/* model/env/builtin.h - the table of the environments that need nothing
+/* model/env/builtin.h - the table of the built-in environments
  *
  * Do this:
  *     vdi_env env;

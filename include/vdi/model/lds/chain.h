@@ -1,5 +1,5 @@
-/* model/lds/chain.h - the latents of lds and plds: a Gauss-Markov chain, as a prior and as EM
- * learns it
+/* model/lds/chain.h - the Gauss-Markov chain of the latents of lds and plds: the prior, and its
+ * M-step
  *
  *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + B u_t + N(0,Q)
  *

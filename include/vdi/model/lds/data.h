@@ -1,5 +1,5 @@
-/* model/lds/data.h - observations in the form that lds works with, and all scratch memory of its
- * steps; declared in lds.h
+/* model/lds/data.h - the internal form of the observations, and the scratch memory of all steps;
+ * declared in lds.h
  *
  * Values are float64, centred channel by channel; what is missing, or behind a trial's end, is 0.
  */

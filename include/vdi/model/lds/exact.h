@@ -1,6 +1,5 @@
-/* model/lds/exact.h - the posterior of lds where the other routes lose digits or have none:
- * semidefinite
- * Q, Q0 or R, and numbers many digits apart
+/* model/lds/exact.h - the posterior of lds where the other routes lose digits or do not exist:
+ * semidefinite Q, Q0 or R, and values of very different magnitude
  *
  * Nothing public; vdi_lds_smooth and its kin come here by themselves. Forward by root.h, backward
  * by the adjoint recursion, which inverts no covariance. With r and N from all bins after, for the

@@ -1,5 +1,5 @@
-/* model/lds/observe.h - what the observations say of a linear dynamical system's latents, and log
- * p(y) from the posterior mean
+/* model/lds/observe.h - the information that the observations give about a linear dynamical
+ * system's latents, and log p(y) from the posterior mean
  *
  * Nothing public. Rows of y are worked on in chunks that stay in the cache, so that nothing of the
  * size of the data is held beside them:

@@ -1,5 +1,5 @@
-/* model/lds/parameters.h - the parameters of lds and plds: how they lie in memory, what is checked
- * of them, and what their states say
+/* model/lds/parameters.h - the parameters of lds and plds: their layout in memory, their checks,
+ * and their states
  *
  * Nothing public. A block of float64, matrix behind matrix, and as large a block for the step under
  * way: what a step makes of them is looked at as a whole before any of it counts.

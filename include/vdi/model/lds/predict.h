@@ -1,5 +1,5 @@
-/* model/lds/predict.h - what a linear dynamical system says of the observations: in place of the
- * noisy or missing ones, and how far each is from what was to be expected
+/* model/lds/predict.h - fitted values of a linear dynamical system in place of the noisy or missing
+ * observations, and standardised innovations
  *
  * Do this:
  *     vdi_lds_fitted(lds, data, y_mean, y_var, &err);         (trials,T,n) each

@@ -1,4 +1,4 @@
-/* model/lds/root.h - the Kalman filter of lds with the root of the covariance in place of it
+/* model/lds/root.h - the square-root form of the Kalman filter of lds
  *
  * Nothing public. P = S S' throughout, so that Q, Q0 and R may be semidefinite (a known start, a
  * sum without noise, the companion form of an autoregression), and numbers many digits apart lose

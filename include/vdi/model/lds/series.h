@@ -1,5 +1,5 @@
-/* model/lds/series.h - observations of trials as every time-series model here takes them: an array
- * (trials,T,n) or (T,n), beside it inputs, offsets and the lengths of ragged trials
+/* model/lds/series.h - observations of trials in the form that all time-series models take: an
+ * array (trials,T,n) or (T,n), with inputs, offsets and the lengths of ragged trials
  *
  * Nothing public: the checks of lds, plds and vilds, and the messages that they give.
  */

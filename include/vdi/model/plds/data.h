@@ -1,4 +1,4 @@
-/* model/plds/data.h - counts in the form that plds works with, and all scratch memory of its steps;
+/* model/plds/data.h - the internal form of the counts, and the scratch memory of all steps;
  * declared in plds.h
  *
  * Counts are float64; a count that is missing, or behind a trial's end, is 0 and has a log exposure

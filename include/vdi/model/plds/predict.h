@@ -1,5 +1,5 @@
-/* model/plds/predict.h - what a Poisson linear dynamical system says of counts that it did not see:
- * leave-one-neuron-out and one-step-ahead predictions
+/* model/plds/predict.h - predictions of a Poisson linear dynamical system: leave-one-neuron-out and
+ * one-step-ahead
  *
  * Do this:
  *     vdi_plds_prediction out = {0};

@@ -1,5 +1,5 @@
 /* model/plds/sample.h - log p(y) of a Poisson linear dynamical system by importance sampling, and
- * drawing from the model
+ * samples from the model
  *
  * Do this:
  *     vdi_plds_log_likelihood(plds, counts, 64, 1, ll, NULL, &sum, &err);      64 samples, seed 1

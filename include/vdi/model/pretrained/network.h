@@ -1,4 +1,4 @@
-/* model/pretrained/network.h - the pretrained network: its parameters, and what it says on a tape
+/* model/pretrained/network.h - the pretrained network: its parameters, and its output on a tape
  *
  * At 30 Hz, C channels: h = a(S * x) with a stem S of stride 2; g = a(D * h_4) at 7.5 Hz, where h_4
  * is four steps of h side by side, then g <- g + a(K_l * g) with five taps dilated by 2^l, and h <-

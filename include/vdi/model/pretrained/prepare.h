@@ -1,4 +1,5 @@
-/* model/pretrained/prepare.h - any trace in the one form that the pretrained network reads
+/* model/pretrained/prepare.h - preprocessing: any trace in the form that the pretrained network
+ * reads
  *
  *   measured   frames that are finite, minus their mean (in double: a constant of any size comes
  *              off).

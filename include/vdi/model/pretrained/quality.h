@@ -1,4 +1,4 @@
-/* model/pretrained/quality.h - what is unusual about a trace: noise, gaps, clipping, rhythms, drift
+/* model/pretrained/quality.h - measures of unusual traces: noise, gaps, clipping, rhythms, drift
  *
  * Do this:
  *     size_t size = vdi_pretrained_prepare_memsize(frames, 30.0);

@@ -1,4 +1,4 @@
-/* model/sacd/act.h - the policy: actions for observations, and what is remembered of them
+/* model/sacd/act.h - the policy: actions for observations, and what the update needs of them later
  *
  * The functions are declared in model/sacd/sacd.h.
  *

@@ -1,4 +1,5 @@
-/* model/sacd/cagrad.h - conflict-averse gradients: one step that harms none of several losses much
+/* model/sacd/cagrad.h - conflict-averse gradients: one step that increases none of several losses
+ * much
  *
  * Do this:
  *     double gram[4] = {1, -0.8, -0.8, 4}, k[2];               <g_i, g_j> of two that disagree

@@ -1,4 +1,5 @@
-/* model/sacd/choice.h - learning where an action is one of n choices; called by model/sacd/update.h
+/* model/sacd/choice.h - the update for actions that are one of n choices; called by
+ * model/sacd/update.h
  *
  * The policy is pi(a|s) = softmax of the net's n outputs, and every choice can be looked at, so
  * expectations over the policy are exact, without a sample (Christodoulou 2019, arXiv 1910.07207):

@@ -1,5 +1,5 @@
-/* model/sacd/episode.h - an agent in an environment: training step by step, playing, taking up an
- * episode again
+/* model/sacd/episode.h - an agent in an environment: training step by step, playing, resuming an
+ * episode
  *
  * Do this:
  *     vdi_sacd_episode *episode;

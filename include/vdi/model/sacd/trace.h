@@ -1,4 +1,4 @@
-/* model/sacd/trace.h - one episode as the agent saw it, and whether its values came true
+/* model/sacd/trace.h - one episode as the agent observed it, and whether its values came true
  *
  * Do this:
  *     vdi_sacd_trace *trace;

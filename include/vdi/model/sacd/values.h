@@ -1,4 +1,5 @@
-/* model/sacd/values.h - what a critic says: values, the smaller twin, gradients of the action
+/* model/sacd/values.h - the outputs of a critic: values, the smaller twin, gradients with respect
+ * to the action
  *
  * The functions are declared in model/sacd/critic.h.
  *

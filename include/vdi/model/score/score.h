@@ -1,5 +1,5 @@
-/* model/score/score.h - the field's measures of how well firing rates, counts and latents are
- * predicted
+/* model/score/score.h - scores of predicted firing rates, counts and latents, as the literature
+ * defines them
  *
  * Do this:
  *     vdi_score_means(rows, n, y_train, means);           each neuron's mean count

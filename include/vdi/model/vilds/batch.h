@@ -1,4 +1,5 @@
-/* model/vilds/batch.h - stretches of trials as the networks and the algebra over time see them
+/* model/vilds/batch.h - batches: windows of trials in the form that the networks and the algebra
+ * over time use
  *
  * A batch packs the bins that count of ragged trials one behind another, so networks never see
  * padding; trials meet the padded algebra over time through one gather. A batch of equal lengths

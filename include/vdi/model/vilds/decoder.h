@@ -1,5 +1,5 @@
-/* model/vilds/decoder.h - the decoder and the observations in plain numbers, without a tape: what
- * quadrature over the latent of a bin works with
+/* model/vilds/decoder.h - the decoder and the observations evaluated without a tape, for quadrature
+ * over the latent of a bin
  *
  * Nothing public. All memory is of the model's arena.
  */

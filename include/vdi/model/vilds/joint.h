@@ -1,4 +1,4 @@
-/* model/vilds/joint.h - a log joint of the user's own: what it is handed, and what it gives back
+/* model/vilds/joint.h - a user's log joint: its arguments and its result
  *
  * Do this, in a log joint:
  *     vdi_var inside = vdi_trial_mask(t, info);            (B,T,1): 1 for the bins of each trial

@@ -1,5 +1,5 @@
-/* model/vilds/model.h - the model object: its parameters, their start, what it hands out; declared
- * in vilds.h
+/* model/vilds/model.h - the model object: its parameters, their initial values, and its state;
+ * declared in vilds.h
  */
 #ifndef VDI_MODEL_VILDS_MODEL_H
 #define VDI_MODEL_VILDS_MODEL_H

@@ -1,5 +1,5 @@
-/* model/vilds/predict.h - what a trained model says of values that it does not see, the constant
- * model beside it, and drawing from it
+/* model/vilds/predict.h - predictions of values that are left out, the constant model for
+ * comparison, and samples from the model
  *
  * Do this:
  *     vdi_vilds_predict(model, data, VDI_VILDS_LEAVE_ONE_OUT, NULL, log_prob, mean, &err);

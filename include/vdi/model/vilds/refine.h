@@ -1,5 +1,5 @@
-/* model/vilds/refine.h - the posterior of each trial, from where the encoder has it to where its
- * bound is highest
+/* model/vilds/refine.h - refinement: steps from the encoder's posterior of each trial to the one
+ * with the highest bound
  *
  * A product posterior has a Gaussian factor (h_t, Lambda_t) a bin, and is refined by
  * natural-gradient steps on them, with expectations under N(m_t, S_t) by Gauss-Hermite quadrature

@@ -1,5 +1,5 @@
-/* model/vilds/variational_em.h - learning a model without a network: each trial has the best
- * Gaussian posterior for itself
+/* model/vilds/variational_em.h - learning a model without an encoder: each trial has its own best
+ * Gaussian posterior
  *
  * Do this, for a log joint of your own:
  *     vdi_vilds_create(&desc, &model, &err);
