@@ -8,8 +8,8 @@
  * A model knows no file format: it names its tensors and writes its description as text, and io
  * writes any such list. Numbers in metadata are exact: what is read back is the same bits, in every
  * locale.
- * Memory: names, tensors and texts belong to the model that hands them out. Errors: a list that is
- * full says so by its status.
+ * Memory: names, tensors and texts belong to the model that hands them out. Errors: adding to a
+ * full list returns an error status.
  */
 #ifndef VDI_CORE_STATE_H
 #define VDI_CORE_STATE_H

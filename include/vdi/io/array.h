@@ -7,14 +7,14 @@
  *     if (vdi_array_load("session.mat:counts", NULL, &y, &err) < 0) puts(err.message);
  *     vdi_tensor_free(NULL, &y);
  *
- * The format is that of the file's extension or, where that is none of them, of its first bytes. In
- * files of several arrays, ":NAME" behind the path picks one; it may be left out where there is
- * one. The dtype is the file's. A table as text is float64 (rows,cols), with NaN where a cell is
- * empty.
+ * The format is taken from the extension of the file or, if that is not one of the list below, from
+ * its first bytes. In files of several arrays, ":NAME" after the path selects one; it may be
+ * omitted if there is only one. The dtype is the file's. A table as text is float64 (rows,cols),
+ * with NaN where a cell is empty.
  *
- * .npy .npz .csv .tsv .txt .mat .safetensors are read; of .h5 .hdf5 .nwb, and .mat of version 7.3,
- * the message says the lines of Python that convert them. A format is a row of the table at the
- * end, and its two functions stand in its own file.
+ * .npy .npz .csv .tsv .txt .mat .safetensors are read; for .h5 .hdf5 .nwb, and .mat of version 7.3,
+ * the error message gives the lines of Python that convert them. A format is a row of the table at
+ * the end, and its two functions stand in its own file.
  * Memory: the tensor is yours, vdi_tensor_free with the same allocator. Errors: those of the
  * format.
  */

@@ -1,8 +1,7 @@
 /* io/binary.h - arrays as the binary formats store them
  *
- * npy, safetensors and MATLAB files hold the same things: elements of a type in one byte order,
- * rows or columns first. Here they become tensors, and tensors become bytes. There is no public
- * part.
+ * npy, safetensors and MATLAB files all hold elements of one type in one byte order, rows or
+ * columns first. This file converts them to tensors, and tensors to bytes. There is no public part.
  *
  * A stored type is a row of the table: its name in each format, its size, the dtype that it becomes
  * and, where vdi lacks the type itself, the function that widens an element to one that holds it.

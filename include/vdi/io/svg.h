@@ -6,13 +6,13 @@
  *     if (vdi_svg_write(&w, &f, false, &err) < 0) puts(err.message);
  *
  * Axes are thin and tick at 1, 2 or 5 times a power of ten; large and small numbers share one power
- * of ten at the axis' end. The legend stands above the data, never on them. Long lines keep first,
- * least, greatest and last of each pixel column; dense points are thinned; maps of more than 2,000
- * cells, and rasters of more than 20,000 ticks, become a PNG of the panel's resolution inside
- * the file. So a file stays below some 200 KB a panel, whatever the data. Ids and styles are not
- * used: pictures can share a page.
+ * of ten at the axis' end. The legend stands above the data, never on them. Long lines keep the
+ * first, least, greatest and last value of each pixel column; dense points are thinned; maps of
+ * more than 2,000 cells, and rasters of more than 20,000 ticks, become a PNG of the panel's
+ * resolution inside the file. So a file stays below some 200 KB a panel, whatever the data. Ids and
+ * styles are not used, so that pictures can share a page.
  *
- * Does NOT: measure text (widths are estimated), 3-d, pies, second y axes.
+ * What it does NOT do: measure text (widths are estimated), 3-d plots, pie charts, second y axes.
  * Memory: a few rows in the figure's arena, given back. Errors: VDI_ERR_SHAPE, VDI_ERR_MEMORY,
  * VDI_ERR_IO.
  */

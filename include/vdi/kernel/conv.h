@@ -7,7 +7,7 @@
  * x (B,T,cin), w (width,cin,cout), y (B,T,cout), all packed:
  *     y[b,t,o] = act(bias[o] + sum_{j,i} x[b, t - pad_left + j, i] w[j,i,o]),
  *     x = 0 outside 0..T-1.
- * The dilated form looks at every `dilation`-th frame: x[b, t - pad_left + j dilation, i].
+ * The dilated form uses every `dilation`-th frame: x[b, t - pad_left + j dilation, i].
  * pad_left = (width-1)/2 is the usual "same" padding, width-1 a causal filter, 0 looks only ahead.
  * Each output is one chain of FMAs over (j,i) in rising order that leaves the padding out: a window
  * fed frame by frame gives the same bits as the whole. (It is a gemm whose rows overlap: row t of

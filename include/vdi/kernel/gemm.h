@@ -7,8 +7,8 @@
  *     vdi_affine(VDI_F32, rows, out, in, x, in, W, out, bias, VDI_ACT_TANH, 0, y, out);
  *
  * Every element of C is one chain of fused multiply-adds over k in rising order, begun at 0 (at C
- * with VDI_GEMM_ACC, at the bias in vdi_affine). So it does not depend on m, n, how the work is
- * cut, or the thread count; AVX2, AVX-512 and NEON give the same bits. A leading dimension may be
+ * with VDI_GEMM_ACC, at the bias in vdi_affine). So it does not depend on m, n, the blocking, or
+ * the number of threads; AVX2, AVX-512 and NEON give the same bits. A leading dimension may be
  * smaller than the row is long: rows may overlap in A, which is how conv1d is a gemm.
  * C may not overlap A or B. No memory is allocated; at most 24 KiB of stack is used.
  */

@@ -30,9 +30,9 @@
  * lane.
  *
  * Errors: a block that is not positive definite (or not finite) gives VDI_ERR_NOT_POSITIVE_DEFINITE
- * naming trial and block; the factor is then unusable until the next successful factor call: what
- * is asked of it until then is NaN (adjoints add nothing). Threads: one object per thread, or
- * desc.pool. What it does not do: pivoting, indefinite matrices, blocks of different size.
+ * naming trial and block; the factor is then unusable until the next successful factor call, and
+ * every result from it is NaN (adjoints add nothing). Threads: one object per thread, or desc.pool.
+ * What it does not do: pivoting, indefinite matrices, blocks of different size.
  */
 #ifndef VDI_LINALG_BLOCKTRI_H
 #define VDI_LINALG_BLOCKTRI_H

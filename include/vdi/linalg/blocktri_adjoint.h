@@ -8,7 +8,7 @@
  * cotangents of h, eps, D and E. Convention: the cotangent of D_t is symmetric (dF = sum_ij Dbar_ij
  * dD_ij for a symmetric dD), that of E_t is for the stored lower block (so it holds both places in
  * which E_t stands in J). Source: the adjoints of Cholesky (Murray 2016) and of the selected
- * inverse; docs/guide/blocktri.md derives them. All need the factor of the very D, E whose
+ * inverse; docs/guide/blocktri.md derives them. All need the factor of the same D, E whose
  * cotangents they add; without one they add nothing. What it does not do: derivatives of
  * derivatives.
  */

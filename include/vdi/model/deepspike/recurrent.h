@@ -1,5 +1,5 @@
-/* model/deepspike/recurrent.h - the forward unit of a correlated posterior: it reads the spike that
- * it drew last
+/* model/deepspike/recurrent.h - the forward unit of a correlated posterior, which reads the spike
+ * that was drawn in the bin before
  *
  * Declares nothing.
  */

@@ -1,7 +1,7 @@
 /* model/deepspike/snippet.h - one snippet of a step: its trains, their weights, and the gradients
  *
- * A snippet is the work of one job; jobs share a pass and each has a worker's memory. Declares
- * nothing.
+ * One job computes one snippet; jobs share a forward pass, and each uses the memory of its worker.
+ * Declares nothing.
  */
 #ifndef VDI_MODEL_DEEPSPIKE_SNIPPET_H
 #define VDI_MODEL_DEEPSPIKE_SNIPPET_H

@@ -3,9 +3,9 @@
  *
  *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + B u_t + N(0,Q)
  *
- * Public are only the names of the parameters. Both models bring posterior moments of z
- * (vdi__chain_moments) and get A, B, Q, x0, Q0 in closed form. With x_t = (z_{t-1}, u_t), sums over
- * t > 1, means over trials:
+ * Only the names of the parameters are public. Both models pass posterior moments of z
+ * (vdi__chain_moments) and obtain A, B, Q, x0, Q0 in closed form. With x_t = (z_{t-1}, u_t), sums
+ * over t > 1, means over trials:
  *
  *     (A, B) = S_zx S_xx^{-1},   Q = (S_zz - (A,B) S_zx' - S_zx (A,B)' + (A,B) S_xx (A,B)') / steps
  *     x0 = mean of E z_1,        Q0 = mean of E (z_1 - x0)(z_1 - x0)'

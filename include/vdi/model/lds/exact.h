@@ -1,9 +1,9 @@
 /* model/lds/exact.h - the posterior of lds where the other routes lose digits or do not exist:
  * semidefinite Q, Q0 or R, and values of very different magnitude
  *
- * Nothing public; vdi_lds_smooth and its kin come here by themselves. Forward by root.h, backward
- * by the adjoint recursion, which inverts no covariance. With r and N from all bins after, for the
- * values of a bin, the last first,
+ * Nothing public; vdi_lds_smooth and the other calls choose this route automatically. Forward by
+ * root.h, backward by the adjoint recursion, which inverts no covariance. With r and N from all
+ * bins after, for the values of a bin, the last first,
  *
  *     r = c v / s + (I - k c')' r,   N = c c' / s + (I - k c')' N (I - k c')
  *

@@ -1,8 +1,8 @@
 /* model/lds/observe.h - the information that the observations give about a linear dynamical
  * system's latents, and log p(y) from the posterior mean
  *
- * Nothing public. Rows of y are worked on in chunks that stay in the cache, so that nothing of the
- * size of the data is held beside them:
+ * Nothing public. Rows of y are processed in chunks that stay in the cache, so that no copy of the
+ * size of the data is needed:
  *     h_t = C' R^{-1} (y_t - b - D u_t),   W_t = C' R^{-1} C
  * over the channels seen, and with z the posterior mean and |J| the determinant of the posterior's
  * precision

@@ -1,8 +1,8 @@
 /* model/lds/parameters.h - the parameters of lds and plds: their layout in memory, their checks,
  * and their states
  *
- * Nothing public. A block of float64, matrix behind matrix, and as large a block for the step under
- * way: what a step makes of them is looked at as a whole before any of it counts.
+ * Nothing public. One block of float64 holds all matrices, and a second block of the same size the
+ * result of a step, which is checked as a whole before it replaces the first.
  */
 #ifndef VDI_MODEL_LDS_PARAMETERS_H
 #define VDI_MODEL_LDS_PARAMETERS_H
