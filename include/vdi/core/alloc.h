@@ -7,9 +7,8 @@
  *     vdi_arena_reset(&a);                             keeps the memory for the next round
  *     vdi_arena_free(&a);
  *
- * An arena hands out blocks aligned to 64 bytes and takes them back all at once. It is not
- * thread-safe: one per thread. After a reset the same sequence of requests makes no call to the
- * allocator.
+ * An arena allocates blocks aligned to 64 bytes and frees them all at once. It is not thread-safe:
+ * one per thread. After a reset the same sequence of requests makes no call to the allocator.
  */
 #ifndef VDI_CORE_ALLOC_H
 #define VDI_CORE_ALLOC_H

@@ -14,8 +14,8 @@
  *     if (vdi_fields_check(&table, &d, &err) < 0) puts(err.message);   "cutoff is 3: expected ..."
  *
  * Zero means the default. Where zero is a value of its own, the description has a bool beside the
- * field (its twin): set, the field is taken as it stands. A default that depends on other fields is
- * no number: the row says VDI_FIELD_COMPUTED, and the model fills it in.
+ * field (its twin): if it is set, the field is used as given. A default that depends on other
+ * fields is no number: the row says VDI_FIELD_COMPUTED, and the model fills it in.
  * What it does NOT do: pointers, callbacks and sizes that depend on each other; a model checks
  * those by hand.
  */

@@ -5,7 +5,8 @@
  * undefined here and popped at the end, so that neither side sees the other. windows.h, which
  * defines some of them, is included before (core/win32.h), or the user would lose what it defines;
  * around it, with VDI__LETTERS_ALONE, only single letters step aside.
- * Compilers without push_macro are left alone: there the user undefines what is in the way.
+ * With compilers that lack push_macro nothing is done: there the user has to undefine what
+ * conflicts.
  */
 #if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER) || defined(__TINYC__)
 /* single letters */

@@ -18,8 +18,8 @@
  * caller, with the same results, and vdi_pool_destroy gives back the memory alone; the child may
  * make a pool of its own (where the system lets it start threads). What a job of the parent was
  * doing at that moment stays half done.
- * Errors: where the system refuses a thread, the pool is smaller than asked for, not an error:
- * vdi_pool_threads tells. With VDI_NO_THREADS a pool has one worker.
+ * Errors: if the system refuses a thread, the pool is smaller than requested, which is not an
+ * error: vdi_pool_threads returns its size. With VDI_NO_THREADS a pool has one worker.
  */
 #ifndef VDI_CORE_POOL_H
 #define VDI_CORE_POOL_H

@@ -10,7 +10,7 @@
  * position), so there is no state to warm up and any position can be jumped to. A stream has 2^66
  * words; seed is the key, block and stream are the counter.
  *
- * What is the same bits where: words, uniforms, below, bernoulli and permutations on every
+ * Which results have the same bits: words, uniforms, below, bernoulli and permutations on every
  * platform; normals in 97 of 100 draws too, but the others, and exponential, gamma, Poisson and
  * binomial, call exp, log and pow of the C library, whose last bit differs between libraries, so
  * they are the same within one build. docs/guide/random.md has the details.

@@ -13,8 +13,8 @@
  *
  * A step is a transaction: where the gradient, the parameters or the result would leave the finite
  * numbers, it gives VDI_ERR_NUMERIC and neither parameters nor the optimiser's memory change.
- * vdi_optim_state hands out the memory and the step count by name; with them and the parameters a
- * run goes on to the bit.
+ * vdi_optim_state lists the moments and the step count by name; restored with the parameters, a run
+ * continues with the same bits.
  */
 #ifndef VDI_GRAD_OPTIM_H
 #define VDI_GRAD_OPTIM_H

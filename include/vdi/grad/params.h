@@ -13,7 +13,7 @@
  *
  * Weights are stored (in, out), convolutions (width, in, out). Every tensor begins on a 64-byte
  * line of its block; the gaps are zero, so whole blocks can be summed and stepped. vdi_params_state
- * hands the values out by name for any file format.
+ * lists the values by name for any file format.
  * Threads: a set is not locked; several tapes that run at once take copies with gradients of their
  * own (vdi_params_share).
  */

@@ -20,7 +20,7 @@
  *     vdi_tape_destroy(t);
  *
  * Define-by-run: each operation computes its value at once and remembers its inputs; backward walks
- * them in reverse. A vdi_var is a handle of two words, good until the next reset. Values are
+ * them in reverse. A vdi_var is a handle of two words, valid until the next reset. Values are
  * packed, row-major, F32 or F64 (one graph may hold both: vdi_var_cast).
  *
  * Errors: operations return the null variable on failure, and so does every operation after it; the
@@ -30,7 +30,7 @@
  * Memory: nodes, values and gradients come from one bump allocator in blocks that a reset keeps.
  * The same step again calls the allocator no more. With desc.memory everything lives in the
  * caller's block; desc.measure runs a step on shapes alone, without reading or writing data, and
- * vdi_tape_bytes then tells how large that block has to be.
+ * vdi_tape_bytes then returns how large that block has to be.
  * Threads: one tape per thread. Equal inputs give equal bits, and so do two backward runs.
  * What it does NOT do: second derivatives, in-place operations, graphs that outlive a reset, checks
  * for NaN (the optimiser makes them).

@@ -13,9 +13,9 @@
  * Read: cells between commas, semicolons, tabs or spaces (the first of these that the first row
  * holds), in quotes or not (RFC 4180), lines ended by LF or CRLF. A first row with a cell that is
  * no number, or in quotes, is the header. Empty cells, "nan" and "NA" are NaN. Empty lines and
- * lines that begin with '#' are passed over. A row of another length, or a word in place of a
- * number, is VDI_ERR_FORMAT and names the line. Written: commas, LF, the fewest digits that read
- * back, NaN as nan.
+ * lines that begin with '#' are ignored. A row of another length, or a word in place of a number,
+ * is VDI_ERR_FORMAT and names the line. Written: commas, LF, the fewest digits that read back, NaN
+ * as nan.
  * Does NOT: text columns, decimal commas. Memory: one block for text that is freed, one for the
  * values.
  */

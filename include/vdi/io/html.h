@@ -15,7 +15,7 @@
  * telephone. Every text is escaped; vdi_page_raw and vdi_page_script are the ways in for what is
  * markup or code. vdi_page_data_begin gives a JSON writer whose text a script of the page reads
  * with JSON.parse(document.getElementById(id).textContent).
- * Memory: none of its own. Errors: the first one, told by vdi_page_end.
+ * Memory: none of its own. Errors: the first one, returned by vdi_page_end.
  */
 #ifndef VDI_IO_HTML_H
 #define VDI_IO_HTML_H

@@ -1,8 +1,8 @@
 /* io/inflate.h - unpacks deflate (RFC 1951) and zlib (RFC 1950), pulled by the reader
  *
- * What zip archives and MATLAB files hold is read through here: as many bytes as are asked for, so
- * that output may stop at any byte, and a bomb costs no more memory than its reader wants. There is
- * no public part: io/zip.h and io/mat.h hand out readers.
+ * The contents of zip archives and MATLAB files are read through here: as many bytes as requested,
+ * so that output may stop at any byte, and a bomb costs no more memory than its reader wants. There
+ * is no public part: io/zip.h and io/mat.h hand out readers.
  *
  * Trust: codes that are incomplete or over-full, matches that begin before the data, lengths and
  * block types that mean nothing and an early end are found and named. Memory: 52 KiB for the state

@@ -1,4 +1,4 @@
-/* io/markup.h - the words of XML: numbers, attributes, text that cannot end an element, images
+/* io/markup.h - writing XML: numbers, attributes, escaped text, images
  *
  * What SVG (io/svg.h) and HTML (io/html.h) are written with. There is no public part.
  */

@@ -17,8 +17,8 @@
  * Does NOT: read structures, cells, text, sparse or complex arrays (VDI_ERR_UNSUPPORTED, with the
  * line of MATLAB that helps), version 7.3, which is HDF5 (the message says how to convert it), or
  * write.
- * Trust: a length is held to what is there before memory is asked for; a packed variable is
- * unpacked as it is read, and its checksum has to be right.
+ * Trust: a length is checked against the bytes present before memory is allocated; a packed
+ * variable is unpacked as it is read, and its checksum has to be right.
  * Memory: the list of variables, and 52 KiB while a packed one is read; freed by vdi_mat_close.
  */
 #ifndef VDI_IO_MAT_H

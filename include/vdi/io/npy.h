@@ -11,7 +11,7 @@
  * u8 int64 where every value fits, f2 float32. Written are format 1.0, little-endian, C order:
  * equal arrays make equal bytes.
  *
- * An array that does not fit into memory is read behind vdi_npy_read_header, and written behind
+ * An array that does not fit into memory is read after vdi_npy_read_header, and written after
  * vdi_npy_write_header.
  *
  * Does NOT: complex, text, records or Python objects, more than VDI_MAX_DIMS axes

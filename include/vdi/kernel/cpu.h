@@ -1,6 +1,6 @@
 /* kernel/cpu.h - which instruction set the kernels use
  *
- * Do this (or nothing: the best path is found by itself at the first kernel call):
+ * Do this (or nothing: the best path is chosen automatically at the first kernel call):
  *     puts(vdi_simd_name(vdi_simd_active()));   "avx512"
  *     vdi_simd_set(VDI_SIMD_AVX2);   never above this from here on (for tests and comparisons)
  *

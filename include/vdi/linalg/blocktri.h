@@ -20,8 +20,8 @@
  * given, the lower one is read) and sub-diagonal blocks E_t = J_{t+1,t}. Arrays are packed,
  * row-major: D (B,T,d,d), E (B,T-1,d,d), vectors (S,B,T,d) with S the number of right-hand sides.
  * J = L L': L_1 = chol D_1, M_t = E_t L_t^{-T}, L_{t+1} = chol(D_{t+1} - M_t M_t').
- * Ragged trials: `lengths` (B) says how many blocks of each trial count; what lies behind them is
- * not read, and is written as 0. Everything is O(T d^3) and allocates nothing after init.
+ * Ragged trials: `lengths` (B) says how many blocks of each trial are valid; the ones after them
+ * are not read, and are written as 0. Everything is O(T d^3) and allocates nothing after init.
  *
  * How it runs: up to d = 24 and with enough trials one trial per SIMD lane; otherwise trial after
  * trial along the rows of its blocks, with the elimination's chain of pivots kept in registers up

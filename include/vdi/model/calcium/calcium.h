@@ -16,7 +16,7 @@
  * logistic function, sp(x) = log(1 + e^x). Every parameter is a raw, unconstrained number; its map
  * keeps it legal. e_t ~ N(0, sp(sigma)^2).
  *
- * The models are the rows of VDI_CALCIUM_LIST; the equations of each stand at the head of its file
+ * The models are the rows of VDI_CALCIUM_LIST; the equations of each are at the head of its file
  * beside this one, and all in docs/guide/calcium.md. The simplest, FOOPSI's ar1, has the parameters
  * gamma, alpha, beta, sigma:
  *     c_t = s_t + sg(gamma) c_{t-1};  f_t = sp(alpha) c_t + beta + e_t

@@ -24,7 +24,7 @@
  * to data are in calcium.h.
  *
  * Zero is a value here, not the default: begin with vdi_population_desc_defaults(). Memory: none.
- * Errors: a description out of range is told by vdi_population_desc_check; draw returns -1 then.
+ * Errors: vdi_population_desc_check reports a description out of range, for which draw returns -1.
  * Randomness: cell i of a seed is the same whatever else is drawn. Threads: no state.
  */
 #ifndef VDI_MODEL_CALCIUM_POPULATION_H

@@ -13,7 +13,7 @@
  *
  * Actions are in [-1,1] each; an environment scales them itself. Where it takes one of n choices
  * instead (`discrete`), it has n actions, of which the largest is the one that is chosen; its step
- * receives 1 for that one and 0 for the others, and vdi_env_choice tells which it is. An episode
+ * receives 1 for that one and 0 for the others, and vdi_env_choice returns its index. An episode
  * is a function of (seed, episode) and the actions alone, so that any of them can be run again,
  * and a run can be resumed: vdi_sacd_catch_up of model/sacd/episode.h plays the same actions once
  * more. vdi_env_reset and vdi_env_step check what comes back: a size out of range or a number that

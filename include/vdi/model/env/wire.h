@@ -27,7 +27,7 @@
  * written by one call and, as a rule, read by one.
  *
  * Trust: neither side believes the other. A server takes requests of the lengths above and no
- * others; a client checks sizes against the limits of env.h before memory is asked for, names have
+ * others; a client checks sizes against the limits of env.h before memory is allocated, names have
  * to be UTF-8 without control characters, each reply has to be of the kind and length that was
  * expected, and vdi_env_step looks for numbers that are not finite. After a malformed reply the
  * client refuses to go on (VDI_ERR_STATE), since nobody knows where the next message begins; after

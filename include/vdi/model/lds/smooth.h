@@ -12,7 +12,7 @@
  * would lose half their digits (exact.h): a known start, an autoregression, sums without noise.
  * Trials that share covariances (lanes.h) share one sequence; all lanes go through the same batched
  * kernels.
- * Long trials are worked on in windows (lds.h, data_desc.window): smoothed means, covariances and
+ * Long trials are processed in windows (lds.h, data_desc.window): smoothed means, covariances and
  * log p(y) then take memory for the means and one window.
  * Memory: none is allocated, but for filter moments of such trials, and where their model needs the
  * third route. Source of the formulas: docs/guide/lds.md.

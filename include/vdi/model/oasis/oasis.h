@@ -30,9 +30,9 @@
  *                   to 1e-7.
  *     L0, any order GREEDY: pools once from left to right, merged where a spike is below s_min.
  *     Good as a rule, with no guarantee.
- * With lambda = 0 and no baseline given, b has no say (calcium can stand in for it): it is then the
- * 15th percentile of the trace. Spikes are in units of the trace; s_0 is reported as 0, since the
- * calcium of the first frame comes from before it (r.start has it).
+ * With lambda = 0 and no baseline given, b is not identifiable (calcium can replace it): it is then
+ * the 15th percentile of the trace. Spikes are in units of the trace; s_0 is reported as 0, since
+ * the calcium of the first frame comes from before it (r.start has it).
  *
  * Estimated where not given: the noise from the upper half of the spectrum (Welch 1967) or from the
  * median of differences; the time constants from the autocovariance by Yule and Walker's equations

@@ -30,19 +30,20 @@
  *
  * Units: expected spikes per frame k, which covers [k-1/2, k+1/2) / fps. The number of spikes in a
  * frame or a window of expectation M has the variance M + a M^2 (a negative binomial distribution;
- * a is the spread), which r.deviation tells. The scale of the trace does not matter (dF/F, per
+ * a is the spread), which r.deviation gives. The scale of the trace does not matter (dF/F, per
  * cent, counts), nor does a constant that is added to it.
  *
  * Missing frames are NaN or infinite. Gaps of up to a second (or of two usual distances of measured
  * frames) are bridged by lines; longer ones have no spikes, and the pieces between them are read
- * with the statistics of all of them. So trials of one neuron are best handed over as one trace
- * with two seconds of NaN between them. One frame that stands alone far above or below its
- * neighbours is taken for an artefact (at 15 Hz and above).
+ * with the statistics of all of them. So trials of one neuron are best passed as one trace with two
+ * seconds of NaN between them. One frame that stands alone far above or below its neighbours is
+ * taken for an artefact (at 15 Hz and above).
  *
  * What it does NOT do: sample trains (see deepspike/infer.h), or correct neuropil, motion or frames
  * dropped without a NaN. Frame by frame, some two seconds late, it works in stream.h.
  * Memory: create allocates; inference runs in the caller's block. Errors: statuses, see each
- * function. Threads: a network that nobody trains may be shared by threads with a work block each.
+ * function. Threads: a network that is not being trained may be shared by threads, each with its
+ * own work block.
  */
 #ifndef VDI_MODEL_PRETRAINED_PRETRAINED_H
 #define VDI_MODEL_PRETRAINED_PRETRAINED_H

@@ -16,10 +16,10 @@
  * steps run side by side, everything else in order, so the same number of them gives the same bits.
  * A game or robot that owns its loop calls vdi_sacd_explore, vdi_sacd_observe, vdi_sacd_due and
  * vdi_sacd_update itself, which is all that vdi_sacd_step does.
- * To go on where a saved run stopped, in the middle of an episode too: save the agent's training
- * state with episode->index and episode->steps; later restore the agent, set both, and call
- * vdi_sacd_catch_up. It plays the actions of that episode again, which the replay buffer holds, and
- * compares what the environment says with what it said then.
+ * To continue where a saved run stopped, even in the middle of an episode: save the agent's
+ * training state with episode->index and episode->steps; later restore the agent, set both, and
+ * call vdi_sacd_catch_up. It plays the actions of that episode again, which the replay buffer
+ * holds, and compares what the environment says with what it said then.
  * Memory: taken at create; a step allocates nothing. Errors: statuses; those of the environment are
  * passed on. Threads: those of the agent.
  */

@@ -8,8 +8,8 @@
  *     if (vdi_policy_load("agent.safetensors", NULL, &policy, &err) < 0) puts(err.message);
  *     if (vdi_policy_save_c("pilot.h", policy, "pilot", &err) < 0) puts(err.message);
  *
- * A saved agent holds everything, the replay buffer too: what is loaded goes on learning to the
- * bit. The file is safetensors, which PyTorch, JAX and NumPy users open with what they have. A
+ * A saved agent holds everything, including the replay buffer: a loaded agent continues learning to
+ * the bit. The file is safetensors, which PyTorch, JAX and NumPy users open with what they have. A
  * policy is these tensors of it, float32 unless the description says otherwise:
  *     policy.L.weight   (in,out), row-major      layer L = 0, 1, ...: h' = max(h W + b, 0),
  *     policy.L.bias     (out)                    the last one without the maximum

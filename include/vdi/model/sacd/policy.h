@@ -12,7 +12,7 @@
  * allocator. The actions are the same bits as the agent's.
  * Memory: taken at create, about four bytes a weight. Errors: statuses; an observation that is not
  * finite gives the action 0. Threads: one policy per thread; vdi_policy_create reads the agent, so
- * not while that learns. What it does NOT do: follow the agent as it goes on learning.
+ * not while that learns. What it does NOT do: follow the agent as it continues to learn.
  */
 #ifndef VDI_MODEL_SACD_POLICY_H
 #define VDI_MODEL_SACD_POLICY_H

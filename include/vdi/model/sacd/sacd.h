@@ -36,7 +36,7 @@
  * would not stay finite is refused; the agent is as before then. Threads: desc.pool shares out an
  * update; the bits do not depend on it. One agent per thread; model/sacd/policy.h is a policy that
  * acts elsewhere.
- * Randomness: functions of (seed, what for, how many before), so a saved state goes on to the bit.
+ * Randomness: functions of (seed, purpose, count), so a saved state continues with the same bits.
  * What it does NOT do: images, recurrent policies, mixtures of choices and numbers, normalisation
  * of rewards.
  */

@@ -16,10 +16,10 @@
  * The value check compares Q_i with G_i: bias, RMSE, slope of G on Q, explained variance. A
  * component that stays unexplained while others are not can't be learned from these observations.
  * Values are those of the sampling policy: to compare them with returns, sample.
- * After a time-out nobody has seen what would have come. Where the environment can (`goes_on`, or
- * its limit was not its own), it is played on until what is left counts for less than a twentieth;
- * else returns go on with the value itself, and the check leaves out the steps whose return it
- * makes up by more than that: they would agree with themselves.
+ * After a time-out the further rewards are unknown. Where the environment can (`goes_on`, or its
+ * limit was not its own), the episode continues until the remaining discount is below a twentieth;
+ * otherwise the value itself completes the return, and the check leaves out the steps whose return
+ * it makes up by more than that: they would agree with themselves.
  * Memory: a trace is taken at create; the check is a struct. Threads: those of the agent.
  */
 #ifndef VDI_MODEL_SACD_TRACE_H

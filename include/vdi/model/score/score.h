@@ -8,9 +8,9 @@
  *     vdi_score_co_bps(rows, n, y, rates, &bits, &err);   the Neural Latents Benchmark's habit
  *     vdi_score_r2(rows, n, truth, rates, NULL, &r2, &err);
  *
- * Arrays are (rows,n), row-major float64, one row per bin, trials one behind the other; n neurons
- * or dimensions. A count that is NaN is missing: it is left out of every sum. So is what lies
- * behind the end of a ragged trial, if the caller sets it to NaN.
+ * Arrays are (rows,n), row-major float64, one row per bin, trials one after the other; n neurons or
+ * dimensions. A count that is NaN is missing: it is left out of every sum. So is what lies behind
+ * the end of a ragged trial, if the caller sets it to NaN.
  *
  * The constants:
  * - Log likelihoods are in nats and hold every term, log y! too. "Per bin" divides the sum over all

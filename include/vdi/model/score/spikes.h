@@ -8,9 +8,9 @@
  *     if (vdi_score_spikes(1, &trial, work, &r, &err) == VDI_OK)
  *         printf("c100 %.3f, count %.2f\n", r.c100, r.count);
  *
- * One neuron at a time, its trials one behind the other. The estimate is brought to a grid of 100
- * Hz that starts at frame 0: up to 100 frames a second the rate (value x fps) interpolated
- * linearly, above that the values integrated over each 10 ms.
+ * One neuron at a time, its trials one after the other. The estimate is brought to a grid of 100 Hz
+ * that starts at frame 0: up to 100 frames a second the rate (value x fps) interpolated linearly,
+ * above that the values integrated over each 10 ms.
  *   c25 ... c200      Pearson r on the grid, both sides smoothed per trial with a Gaussian of
  *                     standard deviation 25, 50, 100, 200 ms (cut at 4, ends mirrored); the true
  *                     times are counted in bins with edges at 10 k - 5 ms (Rupprecht et al. 2021)

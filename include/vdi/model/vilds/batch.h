@@ -1,9 +1,9 @@
 /* model/vilds/batch.h - batches: windows of trials in the form that the networks and the algebra
  * over time use
  *
- * A batch packs the bins that count of ragged trials one behind another, so networks never see
- * padding; trials meet the padded algebra over time through one gather. A batch of equal lengths
- * needs no gather at all. All its memory is of the model's arena.
+ * A batch packs the valid bins of ragged trials one after another, so networks never see padding;
+ * trials meet the padded algebra over time through one gather. A batch of equal lengths needs no
+ * gather at all. All its memory is of the model's arena.
  */
 #ifndef VDI_MODEL_VILDS_BATCH_H
 #define VDI_MODEL_VILDS_BATCH_H

@@ -17,7 +17,7 @@
  * method, and goes on from Laplace's posterior there.
  * The importance-weighted bound is log 1/K sum_k p(y, z_k) / q(z_k), z_k ~ q (Burda et al. 2016):
  * it rises to log p(y) with K, and its work space does not grow with K.
- * Trials are worked on in blocks of some 8000 bins; a longer trial goes through the networks in
+ * Trials are processed in blocks of some 8000 bins; a longer trial goes through the networks in
  * strips, and its samples some at a time, so that only its observations and its posterior (some 30
  * d d numbers a bin) are there as a whole.
  * Memory: the first call of each kind grows the tape and the arena, later ones of the same shape
