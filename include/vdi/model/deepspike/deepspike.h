@@ -20,15 +20,15 @@
  *
  * Two families of q: factorised (a stack of convolutions) and correlated (that, a recurrent network
  * backward in time, and one forward that reads its own samples). Estimators of the gradient are
- * exchangeable: VIMCO, REINFORCE, a concrete relaxation, wake-sleep, and labels where there are
- * some. Bins may be finer than frames (`upsample`), which is how a frame holds several spikes. The
+ * exchangeable: VIMCO, REINFORCE, a concrete relaxation, wake-sleep, and labels if there are any.
+ * Bins may be finer than frames (`upsample`), which is how a frame holds several spikes. The
  * equations and what was measured: docs/guide/spikes.md.
  *
  * Memory: create and data_create allocate; the first step and the first call of each kind grow
  * arenas, later ones of the same shape allocate nothing; a stream (stream.h) never does.
- * Errors: statuses; a step that would leave the finite numbers changes nothing. Threads: one
- * network per thread; desc.pool splits a step over the snippets of its batch, with the same bits
- * for any number.
+ * Errors: statuses; a step with a result that is not finite changes nothing. Threads: one network
+ * per thread; desc.pool splits a step over the snippets of its batch, with the same bits for any
+ * number.
  * What it does NOT do: motion or neuropil correction; priors with refractory periods; correlated
  * posteriors of two streams.
  */

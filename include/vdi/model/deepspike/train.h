@@ -6,7 +6,7 @@
  *     while (vdi_deepspike_step(net, data, &p, &err) == VDI_OK)
  *         if (p.step % 100 == 0) printf("%lld: %g nats a bin\n", (long long)p.step, p.bound);
  *
- * A step takes `batch` snippets of one cell, draws K trains for each, and weighs them: w_k = p(f,
+ * A step takes `batch` snippets of one cell, draws K trains for each, and weights them: w_k = p(f,
  * s_k) / q(s_k | f). With L = log mean_k w_k, omega_k = w_k / sum_j w_j and L_{-k} = log mean_{j !=
  * k} w_j (0 for K = 1), VIMCO's estimate of the gradient of E[L] is sum_k (L - L_{-k} - omega_k)
  * grad log q(s_k | f) + omega_k grad log p(f, s_k), without bias: a sum over samples, not the mean

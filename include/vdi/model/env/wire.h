@@ -26,12 +26,12 @@
  * A server says version 1 where it can, 2 where it takes choices. Every message but INFO is
  * written by one call and, as a rule, read by one.
  *
- * Trust: neither side believes the other. A server takes requests of the lengths above and no
- * others; a client checks sizes against the limits of env.h before memory is allocated, names have
- * to be UTF-8 without control characters, each reply has to be of the kind and length that was
- * expected, and vdi_env_step looks for numbers that are not finite. After a malformed reply the
- * client refuses to go on (VDI_ERR_STATE), since nobody knows where the next message begins; after
- * a FAIL it may begin another episode.
+ * Trust: neither side trusts the other. A server takes requests of the lengths above and no others;
+ * a client checks sizes against the limits of env.h before memory is allocated, names have to be
+ * UTF-8 without control characters, each reply has to be of the kind and length that was expected,
+ * and vdi_env_step looks for numbers that are not finite. After a malformed reply the client
+ * refuses to go on (VDI_ERR_STATE), since the beginning of the next message is unknown; after a
+ * FAIL it may begin another episode.
  * What it does NOT do: timeouts (the read callback's business), several environments on one wire.
  * Memory: one block each, of the environment's sizes. Errors: VDI_ERR_IO where a callback failed or
  * the other end is gone, VDI_ERR_FORMAT for what is not the protocol, VDI_ERR_DATA for a FAIL.

@@ -8,15 +8,14 @@
  *             puts(err.message);   log likelihood before the step
  *     vdi_lds_log_likelihood(lds, data, NULL, &after, &err);
  *
- * Each step is exact, so the log likelihood never falls (beyond rounding). What keeps it so in hard
- * cases:
+ * Each step is exact, so the log likelihood never falls (beyond rounding), also in these cases:
  * - The covariances have a floor (desc.r_floor, q_floor). Clipping the eigenvalues of the free
  *   optimum is the exact optimum under "no eigenvalue below the floor", so a channel that never
- *   varies, or a single trial (whose Q0 would shrink to nothing), neither breaks the step nor its
- *   monotony. By default it is relative, to each channel's and each latent's own variance, and
- *   never above what the model has: a step can always stay where it is, at any scale. (A floor of
- *   your own is kept as it stands; a model below it is lifted, at a cost in likelihood, by the
- *   first step.)
+ *   varies, or a single trial (whose Q0 would shrink to nothing), breaks neither the step nor its
+ *   monotonicity. By default it is relative, to each channel's and each latent's own variance, and
+ *   never above what the model has, so that the current parameters are feasible at any scale. (A
+ *   floor that you set is used as given; the first step raises a model that is below it, at a cost
+ *   in likelihood.)
  * - Missing values are latent variables: with a full R the missing part of a bin is filled in by
  *   its conditional mean given the observed part and z, and its conditional covariance is added.
  * - Several processes share a step where data_desc.ranks says so: each has its trials, the sums of

@@ -9,10 +9,11 @@
  *         printf("%g %g\n", f.mean[0], f.log_likelihood);
  *     }
  *
- * A step is vdi_lds_predict and vdi_lds_update; between the two, vdi_lds_measurement says what is
- * about to be seen, and vdi_lds_distance how far a candidate is from that, for gating. The state is
- * a root of the covariance (root.h), so that it stays one in any number of steps, and Q, Q0 and R
- * may be semidefinite. The numbers are those of vdi_lds_smooth's filter.
+ * A step is vdi_lds_predict and vdi_lds_update; between the two, vdi_lds_measurement gives the
+ * predicted measurement, and vdi_lds_distance the distance of a candidate from it, for gating. The
+ * state is a square root of the covariance (root.h), so the covariance stays positive semidefinite
+ * in any number of steps, and Q, Q0 and R may be semidefinite. The numbers are those of
+ * vdi_lds_smooth's filter.
  * Memory: the caller's block; nothing is allocated. The model's parameters are read in each step, Q
  * and
  * Q0 in vdi_lds_filter_init alone. Threads: one filter per thread; they may share a model.

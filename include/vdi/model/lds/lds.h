@@ -20,13 +20,13 @@
  *
  * Posterior moments and log p(y) are in smooth.h, learning in em.h and its start in start.h,
  * drawing and forecasting in sample.h.
- * Everything is float64: this model is the exact one that the others are held against. Trials may
- * be ragged (`lengths`), and any single value may be missing. T = 1 works.
+ * Everything is float64: this is the exact model that the others are checked against. Trials may be
+ * ragged (`lengths`), and any single value may be missing. T = 1 works.
  * Memory: create and data_create allocate; nothing else does, except that trials in windows
- * (data_desc.window) get memory for all bins at once when something first needs it: samples, filter
+ * (data_desc.window) allocate memory for all bins at once when it is first needed: samples, filter
  * moments, a model with semidefinite covariances, and for the time of vdi_lds_init.
- * Errors: statuses; parameters stay as they were. Threads: one object per thread, or data_desc.pool.
- * Source of the formulas: docs/guide/lds.md.
+ * Errors: statuses; the parameters are then unchanged. Threads: one object per thread, or
+ * data_desc.pool. Source of the formulas: docs/guide/lds.md.
  * What it does not do: time-varying parameters, inputs that are missing.
  */
 #ifndef VDI_MODEL_LDS_LDS_H

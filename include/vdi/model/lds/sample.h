@@ -5,8 +5,8 @@
  *     vdi_lds_sample(lds, data, 10, 1, z, &err);                            ten samples given y
  *     vdi_lds_forecast(lds, data, 20, NULL, NULL, NULL, mean, cov, &err);   the next 20 bins
  *
- * Nothing is allocated. Every trial draws from a stream of its own, so that any of them can be
- * drawn again alone.
+ * Nothing is allocated. Every trial draws from its own random stream, so that any of them can be
+ * redrawn alone.
  */
 #ifndef VDI_MODEL_LDS_SAMPLE_H
 #define VDI_MODEL_LDS_SAMPLE_H

@@ -4,13 +4,13 @@
  *     vdi_lds_init(lds, data, 1, &err);                  seed 1
  *     vdi_lds_em_step(lds, data, &log_likelihood, &err);
  *
- * What the bins before say of y_t passes through the state: y_t is regressed on (y_{t-1}, u_{t-1},
- * ..., u_t), and the principal components of the part that comes from the past, in units of what it
- * leaves, are an estimate of z_t. A, B and C, D, b are then regressions on it. Principal components
- * of y alone would take a large input, or a channel of much noise, for a latent, and EM rarely gets
- * out of that.
- * Memory: none is allocated, but for trials that go by windows (lds.h): as much as the data, given
- * back before the end.
+ * Whatever the preceding bins predict of y_t passes through the state: y_t is regressed on
+ * (y_{t-1}, u_{t-1}, ..., u_t), and the principal components of the part that comes from the past,
+ * in units of what it leaves, are an estimate of z_t. A, B and C, D, b are then regressions on it.
+ * Principal components of y alone would take a large input, or a noisy channel, for a latent, and
+ * EM rarely recovers from that.
+ * Memory: none is allocated, except for trials in windows (lds.h): as much as the data, freed
+ * before the call returns.
  * Source: the state of N4SID (Van Overschee and De Moor 1994) with a horizon of one bin.
  */
 #ifndef VDI_MODEL_LDS_START_H

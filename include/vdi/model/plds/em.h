@@ -11,14 +11,14 @@
  * A, Q, x0, Q0 in closed form (lds/chain.h), and C, b neuron by neuron with a few Newton steps on
  * the expected log likelihood less ridge/2 |C|^2. A neuron's step is taken if neither that nor the
  * expected log likelihood alone falls, so neither the bound nor the penalised bound, ELBO - ridge/2
- * sum |C|^2, ever falls (beyond rounding). So the ridge keeps C from running away where there are
- * few spikes; it does not shrink a C that is there. (As a prior it would mean little: larger
+ * sum |C|^2, ever falls (beyond rounding). So the ridge prevents C from diverging where there are
+ * few spikes; it does not shrink a well-determined C. (As a prior it would mean little: larger
  * latents make the same model with a smaller C.) A's spectral radius is kept at desc.max_radius or
- * below, without loss of monotony. A neuron without a spike keeps a finite b: its rate is lowered
- * until it expects fewer than 0.001 spikes in all. With VDI_PLDS_LAPLACE the posterior is the
- * Gaussian at the mode, and nothing is promised: on sparse counts the bound rises for some steps
- * and then falls. A step is a transaction: if anything in it fails, the parameters are as they
- * were.
+ * below, without loss of monotonicity. A neuron without a spike keeps a finite b: its rate is
+ * lowered until it expects fewer than 0.001 spikes in all. With VDI_PLDS_LAPLACE the posterior is
+ * the Gaussian at the mode, and nothing is guaranteed: on sparse counts the bound rises for some
+ * steps and then falls. A step is a transaction: if anything in it fails, the parameters are as
+ * they were.
  * Source: Macke et al. 2011 (Laplace-EM); Emtiyaz Khan and Lin 2017 (the natural-gradient steps);
  * docs/guide/plds.md.
  */

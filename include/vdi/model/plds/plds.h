@@ -25,8 +25,8 @@
  * in nats and include log y!.
  * Memory: create and data_create allocate; nothing else does. Errors: statuses; parameters stay as
  * they were. Threads: one object per thread, or data_desc.pool (groups of trials, neurons); the
- * number of threads does not show in the bits. Formulas: docs/guide/plds.md. What it does not do:
- * inputs to the latents (an offset reaches the rates), links other than exp, spike history.
+ * bits do not depend on the number of threads. Formulas: docs/guide/plds.md. What it does not do:
+ * inputs to the latents (an offset acts on the rates), links other than exp, spike history.
  */
 #ifndef VDI_MODEL_PLDS_PLDS_H
 #define VDI_MODEL_PLDS_PLDS_H

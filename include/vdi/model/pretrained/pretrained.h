@@ -15,9 +15,8 @@
  *     free(work);
  *     vdi_pretrained_destroy(net);
  *
- * The trace is brought to one form (prepare.h): frames without a number are bridged or left out, a
- * running baseline is taken off, the rest is divided by its standard deviation and brought to 60
- * Hz.
+ * The trace is preprocessed (prepare.h): missing frames are bridged or left out, a running baseline
+ * is subtracted, the rest is divided by its standard deviation and resampled to 60 Hz.
  * 39 statistics of the whole trace (noise, autocorrelations, asymmetry, quantiles, the mean shape
  * of its steepest rises) say which indicator, preparation and frame rate this is; a small network
  * turns them into a scale and a shift for each channel of each layer, and these are folded into the
@@ -26,12 +25,12 @@
  * shortcuts at
  * 30 Hz, and a head with two 60 Hz samples per step: expected spikes, how far their number is
  * spread, and the trace without its noise. Several such networks (members), trained from different
- * seeds and on different beliefs of what cells do, are one: what they say is averaged.
+ * seeds and on different populations of cells, are averaged.
  *
  * Units: expected spikes per frame k, which covers [k-1/2, k+1/2) / fps. The number of spikes in a
  * frame or a window of expectation M has the variance M + a M^2 (a negative binomial distribution;
  * a is the spread), which r.deviation gives. The scale of the trace does not matter (dF/F, per
- * cent, counts), nor does a constant that is added to it.
+ * cent, counts), nor does an added constant.
  *
  * Missing frames are NaN or infinite. Gaps of up to a second (or of two usual distances of measured
  * frames) are bridged by lines; longer ones have no spikes, and the pieces between them are read
@@ -40,7 +39,7 @@
  * taken for an artefact (at 15 Hz and above).
  *
  * What it does NOT do: sample trains (see deepspike/infer.h), or correct neuropil, motion or frames
- * dropped without a NaN. Frame by frame, some two seconds late, it works in stream.h.
+ * dropped without a NaN. stream.h runs it frame by frame, with a delay of some two seconds.
  * Memory: create allocates; inference runs in the caller's block. Errors: statuses, see each
  * function. Threads: a network that is not being trained may be shared by threads, each with its
  * own work block.

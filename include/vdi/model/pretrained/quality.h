@@ -10,11 +10,11 @@
  *         if (vdi_trace_quality_flag(&q, i)) puts(vdi_trace_quality_kind(i)->meaning);
  *
  * The measures are a table: a kind is a member of vdi_trace_quality, a limit, and what it may mean
- * beyond that limit. Limits were set on simulated cells, of which few are flagged; they say that a
- * trace is worth a look, not that it is bad.
+ * beyond that limit. Limits were set on simulated cells, of which few are flagged; a flag says that
+ * a trace should be inspected, not that it is bad.
  *
  * What it does NOT do: tell whether the frame rate is right; decay times of indicators span a
- * factor of 50, so `decay` is for the eye and for the median of a recording.
+ * factor of 50, so `decay` is meant for inspection and for the median over a recording.
  * Memory: that of vdi_pretrained_prepare. Errors: its own. Threads: pure.
  */
 #ifndef VDI_MODEL_PRETRAINED_QUALITY_H

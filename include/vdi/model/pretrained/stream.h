@@ -10,14 +10,14 @@
  *     }                                                was vdi_pretrained_stream_delay frames ago
  *     vdi_pretrained_stream_destroy(s);
  *
- * Statistics and scale come from a first stretch of the recording, of half a minute or more; they
- * are not updated. The baseline is that of prepare.h, but looks back only: medians of half seconds,
- * the 20th percentile of the last 30 s, a mean of five. A frame without a number repeats the one
- * before it. Spikes are those of vdi_pretrained_infer up to these differences (a test holds the
- * correlations to 0.02), some two seconds late: what the network sees of the future.
+ * Statistics and scale come from the first part of the recording, half a minute or more; they are
+ * not updated. The baseline is that of prepare.h, but looks back only: medians of half seconds, the
+ * 20th percentile of the last 30 s, a mean of five. A missing frame repeats the one before it.
+ * Spikes are those of vdi_pretrained_infer up to these differences (tested: correlations within
+ * 0.02), with a delay of some two seconds: the part of the future that the network sees.
  *
- * What it does NOT do: artefacts of single frames stay in; gaps are not cut out; with a shorter
- * view of the future it would have to be trained anew.
+ * What it does NOT do: remove artefacts of single frames, cut out gaps, or run with a shorter
+ * delay, for which the network would have to be retrained.
  * Memory: create allocates, about 0.7 MB for the shipped weights; push does not. Time: some
  * microseconds a frame on average; four steps of 30 Hz are done in every fourth. Errors: create, as
  * vdi_pretrained_infer. Threads: one stream, one thread.

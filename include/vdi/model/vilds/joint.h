@@ -8,8 +8,8 @@
  *
  * Everything that reaches a log joint is float64: z, y, mask, parameters, these two, and numbers
  * that become constants (vdi_tape_scalar). `mask` is about single values: a bin whose values are
- * all missing still has a latent, and transitions into and out of it. Where a trial ends is told by
- * vdi_trial_mask alone.
+ * all missing still has a latent, and transitions into and out of it. Only vdi_trial_mask says
+ * where a trial ends.
  * Errors: a log joint of another shape or dtype, or one that is not finite, is the tape's error; it
  * names the trial, the sample and the bin.
  */

@@ -23,13 +23,13 @@
  * kinds of observation in observation.h.
  * Trials may be ragged (`lengths`), any value may be missing; batches of such trials run as one.
  * The encoder sees which values are missing and is trained with neurons left out at random, so that
- * leave-one-out prediction needs no training of its own. Networks run in desc.dtype, the algebra
- * over time always in float64. The equations: docs/guide/vilds.md.
+ * leave-one-out prediction needs no separate training. Networks run in desc.dtype, the algebra over
+ * time always in float64. The equations: docs/guide/vilds.md.
  * What it does NOT do: second-order optimisation of the networks, inputs that are missing.
  * Memory: create and data_create allocate; the first step and the first call of each kind (a score,
  * an inference, a prediction) grow the tape and the arena to what their shapes need, later ones of
- * the same shapes allocate nothing. Errors: statuses; a step that
- * would leave the finite numbers is undone and shortened. Threads: one model per thread.
+ * the same shapes allocate nothing. Errors: statuses; a step with a result that is not finite is
+ * undone and shortened. Threads: one model per thread.
  */
 #ifndef VDI_MODEL_VILDS_VILDS_H
 #define VDI_MODEL_VILDS_VILDS_H
