@@ -6,18 +6,18 @@
  *     vdi_pool_run(pool, 100, job, user);   job(0..99, worker, user), returns when all are done
  *     vdi_pool_destroy(pool);
  *
- * The caller works too: a pool of 2 has one thread besides it. Which worker takes which job is not
- * fixed, so a job must depend on its index alone; then the number of threads never shows in the
- * bits. Workers wait on a condition variable and never spin (on a busy machine spinning peers were
- * slowed a hundred times). A NULL pool runs the jobs on the caller.
+ * The calling thread works too: a pool of 2 starts one more thread. Which worker takes which job is
+ * not fixed, so a job must depend on its index alone; then the bits do not depend on the number of
+ * threads. Workers wait on a condition variable and never spin (on a busy machine spinning slows a
+ * program down a hundred times). A NULL pool runs the jobs on the caller.
  *
  * What it does not do: futures, priorities, work stealing, nested runs.
  * Memory: one block, taken at create. Threads: one run at a time per pool; distinct pools are
  * independent.
  * Fork: a child has a copy of the pool, but none of its threads. There it runs its jobs on the
- * caller, with the same results, and vdi_pool_destroy gives back the memory alone; the child may
- * make a pool of its own (where the system lets it start threads). What a job of the parent was
- * doing at that moment stays half done.
+ * caller, with the same results, and vdi_pool_destroy only frees the memory; the child may create
+ * its own pool (where the system lets it start threads). A job of the parent that was running at
+ * that moment is not completed in the child.
  * Errors: if the system refuses a thread, the pool is smaller than requested, which is not an
  * error: vdi_pool_threads returns its size. With VDI_NO_THREADS a pool has one worker.
  */

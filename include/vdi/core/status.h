@@ -1,11 +1,11 @@
-/* core/status.h - how vdi says that something went wrong
+/* core/status.h - how vdi reports errors
  *
  * Do this:
  *     vdi_error err;
  *     if (vdi_something(..., &err) < 0) puts(err.message);     (err may also be NULL)
  *
- * A status of 0 is success, negative an error, positive a normal end that the caller may want to
- * know of.
+ * A status of 0 is success, negative an error, positive a normal but notable outcome (not
+ * converged, end of data).
  * vdi never aborts, exits or prints. After an error every object is as it was before the call,
  * unless its function says otherwise. There is no global error state; distinct vdi_error objects
  * belong to distinct threads.

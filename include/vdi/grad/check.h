@@ -12,11 +12,11 @@
  *     vdi_check_report r;
  *     if (vdi_check_gradient(&desc, &r, &err) < 0 || r.worst > 1e-6) puts(r.text);
  *
- * The function under test is the model's own code, run in float64 on a tape of its own. It may
- * return any shape: what is checked then is its product with a fixed random cotangent. Inputs and
- * parameters are disturbed in place, one number at a time, and put back. The function has to be
- * deterministic (give it its random numbers as inputs), and smooth near the point: a kink within
- * the step of a difference shows as an error.
+ * The function under test is the model's own code, run in float64 on a separate tape. It may return
+ * any shape; the check then uses its product with a fixed random cotangent. Inputs and parameters
+ * are perturbed in place, one number at a time, and restored. The function has to be deterministic
+ * (give it its random numbers as inputs), and smooth near the point: a kink within the step of a
+ * difference shows as an error.
  *
  * A symmetric argument (the D of a blocktri, the A of a Cholesky) has to be built inside the
  * function from free numbers.

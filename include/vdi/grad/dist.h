@@ -4,8 +4,9 @@
  *     vdi_var lp = vdi_var_poisson_log_prob(t, y, log_rate);   element by element, in nats
  *     vdi_var per_trial = vdi_var_sum_axis(t, vdi_var_sum_axis(t, lp, -1, false), -1, false);
  *
- * Element by element unless said otherwise: nothing is summed that a caller might need apart
- * (importance weights, ragged trials). Everything broadcasts. Densities over counts include log y!.
+ * Element by element unless stated otherwise: terms that a caller might need separately are not
+ * summed (importance weights, ragged trials). Everything broadcasts. Densities over counts include
+ * log y!.
  */
 #ifndef VDI_GRAD_DIST_H
 #define VDI_GRAD_DIST_H

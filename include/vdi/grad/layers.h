@@ -13,9 +13,9 @@
  *     ... vdi_params_create(list, n, ...) ...
  *     vdi_var y = vdi_mlp_apply(t, &net, &params->item[0], x);   its parameters begin at item 0
  *
- * No objects, no hidden state: a description, a stretch of a parameter set, and the operations of
- * grad/. The declare functions return how many parameters they describe, writing those that fit
- * into `list` (which may be NULL, with room 0, to count).
+ * There are no objects and no hidden state: a layer is a description, a range of a parameter set,
+ * and the operations of grad/. The declare functions return how many parameters they describe,
+ * writing those that fit into `list` (which may be NULL, with a capacity of 0, to count).
  */
 #ifndef VDI_GRAD_LAYERS_H
 #define VDI_GRAD_LAYERS_H

@@ -11,10 +11,10 @@
  *     vdi_params_zero_grad(params);
  *     vdi_optim_destroy(o);
  *
- * A step is a transaction: where the gradient, the parameters or the result would leave the finite
- * numbers, it gives VDI_ERR_NUMERIC and neither parameters nor the optimiser's memory change.
- * vdi_optim_state lists the moments and the step count by name; restored with the parameters, a run
- * continues with the same bits.
+ * A step is a transaction: if the gradient, the parameters or the result are not finite, it returns
+ * VDI_ERR_NUMERIC and changes neither the parameters nor the optimiser's state. vdi_optim_state
+ * lists the moments and the step count by name; restored with the parameters, a run continues with
+ * the same bits.
  */
 #ifndef VDI_GRAD_OPTIM_H
 #define VDI_GRAD_OPTIM_H

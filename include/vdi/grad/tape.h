@@ -24,13 +24,13 @@
  * packed, row-major, F32 or F64 (one graph may hold both: vdi_var_cast).
  *
  * Errors: operations return the null variable on failure, and so does every operation after it; the
- * first error stays until reset, so mathematics is written as mathematics and checked once, by
+ * first error stays until reset, so formulas are written as formulas and checked once, by
  * vdi_tape_backward or vdi_tape_status. A handle from before the last reset, or from another tape,
  * is an error too, not a crash.
  * Memory: nodes, values and gradients come from one bump allocator in blocks that a reset keeps.
- * The same step again calls the allocator no more. With desc.memory everything lives in the
- * caller's block; desc.measure runs a step on shapes alone, without reading or writing data, and
- * vdi_tape_bytes then returns how large that block has to be.
+ * Repeating a step allocates nothing. With desc.memory everything lives in the caller's block;
+ * desc.measure runs a step on shapes alone, without reading or writing data, and vdi_tape_bytes
+ * then returns how large that block has to be.
  * Threads: one tape per thread. Equal inputs give equal bits, and so do two backward runs.
  * What it does NOT do: second derivatives, in-place operations, graphs that outlive a reset, checks
  * for NaN (the optimiser makes them).

@@ -14,9 +14,9 @@
  *     vdi_figure_free(&f);
  *
  * Nothing is copied: numbers and strings have to live until the figure is drawn (vdi_figure_text
- * keeps a formatted string). Any dtype, any strides. NaN is a gap, infinities too. A call never
- * fails by itself: what does not fit together, or a lack of memory, is the status of the drawing.
- * Memory: an arena for the list of what is shown. Threads: one figure, one thread.
+ * keeps a formatted string). Any dtype, any strides. NaN is a gap, infinities too. These calls do
+ * not fail: inconsistent arguments or a lack of memory become the status of the drawing. Memory: an
+ * arena for the list of what is shown. Threads: one figure, one thread.
  */
 #ifndef VDI_IO_FIGURE_H
 #define VDI_IO_FIGURE_H

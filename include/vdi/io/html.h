@@ -11,10 +11,10 @@
  *     if (vdi_page_end(&page, &err) < 0) puts(err.message);
  *     if (vdi_writer_close(&w, &err) < 0) puts(err.message);
  *
- * The page opens from a disk, light or dark as the reader's system is, prints well, and fits a
- * telephone. Every text is escaped; vdi_page_raw and vdi_page_script are the ways in for what is
- * markup or code. vdi_page_data_begin gives a JSON writer whose text a script of the page reads
- * with JSON.parse(document.getElementById(id).textContent).
+ * The page opens from a disk, follows the light or dark setting of the system, prints well, and
+ * fits a phone. Every text is escaped; vdi_page_raw and vdi_page_script insert markup and code
+ * unescaped. vdi_page_data_begin gives a JSON writer whose text a script of the page reads with
+ * JSON.parse(document.getElementById(id).textContent).
  * Memory: none of its own. Errors: the first one, returned by vdi_page_end.
  */
 #ifndef VDI_IO_HTML_H

@@ -25,7 +25,7 @@
  * no UTF-8 as U+FFFD, '<' as an escape (so that a page may hold the text in a script).
  *
  * Memory: two arena blocks, at most 40 bytes a token and the length of the text; nothing before the
- * text is known to be sound.
+ * text is known to be valid.
  * Errors: VDI_ERR_FORMAT with line and column. Threads: a parsed tree is constant.
  */
 #ifndef VDI_IO_JSON_H

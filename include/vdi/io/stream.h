@@ -9,11 +9,11 @@
  *
  * Every loader and saver of io works on a vdi_reader or vdi_writer. Both are plain structs that
  * carry callbacks, so that files may live in an archive, in flash or behind a socket;
- * vdi_reader_open and vdi_writer_open bring <stdio.h>, and are absent under VDI_NO_STDIO. Numbers
- * in binary files are little-endian on every machine.
+ * vdi_reader_open and vdi_writer_open use <stdio.h>, and are absent under VDI_NO_STDIO. Numbers in
+ * binary files are little-endian on every machine.
  *
- * A reader of known size lets a loader refuse a lying header before it allocates; with an unknown
- * size memory grows with the data that really come. Neither ever allocates more than twice what the
+ * With a reader of known size a loader rejects a false header before it allocates; with an unknown
+ * size memory grows with the data that arrive. Neither ever allocates more than twice what the
  * stream has delivered or still holds.
  *
  * Does NOT: rename or fsync (ISO C cannot), lock, append, or translate text. A save that fails

@@ -15,8 +15,7 @@
  * eigenvalues.
  * Memory: none is allocated; at most 32 KiB of stack. `work` is the caller's, and need not be
  * cleared.
- * Errors: NaN and infinity are found and reported, never passed on in silence. Threads: all
- * functions are pure.
+ * Errors: NaN and infinity are detected and reported. Threads: all functions are pure.
  */
 #ifndef VDI_LINALG_DENSE_H
 #define VDI_LINALG_DENSE_H

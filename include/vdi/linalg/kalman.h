@@ -8,12 +8,12 @@
  *     information
  *     W_t = C' R^{-1} C (d,d) and h_t = C' R^{-1} (y_t - b)  (rows of missing entries left out).
  *
- * The update is done in square-root form, so that nothing is inverted and no covariance can lose
- * its sign:
+ * The update is done in square-root form, so that no matrix is inverted and every covariance stays
+ * positive semidefinite:
  *     Pp = L L',  I + L' W L = G G',  K = L G^{-T},  Pf = K K',  mf = mp + K K' (h - W mp).
  * Source: Kalman 1960, Rauch, Tung, Striebel 1965; the form of the update by Woodbury's identity.
  *
- * Arrays are packed: covariances (G,T,d,d), means (S,G,T,d). Behind a group's length everything is
+ * Arrays are packed: covariances (G,T,d,d), means (S,G,T,d). Beyond a group's length everything is
  * written as 0.
  */
 #ifndef VDI_LINALG_KALMAN_H

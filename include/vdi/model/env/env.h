@@ -20,7 +20,7 @@
  * is not finite is a status, and the episode is over.
  * Memory: none here; a caller's arrays are as long as the environment says. Errors: statuses.
  * Threads: one environment per thread.
- * What it does NOT do: images, mixtures of choices and numbers.
+ * What it does NOT do: images, mixed discrete and continuous actions.
  */
 #ifndef VDI_MODEL_ENV_ENV_H
 #define VDI_MODEL_ENV_ENV_H

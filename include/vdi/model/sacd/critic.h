@@ -16,22 +16,22 @@
  *     if (vdi_critic_fit(critic, 256, obs, action, y, NULL, NULL, &err) < 0) puts(err.message);
  *     vdi_critic_destroy(critic);
  *
- * Twins, each one trunk with `heads` linear outputs, and a slowly moving target copy of each. It
- * does not know SAC: the caller makes the targets, and asks for values, for the smaller of the
- * twins, and for gradients with respect to the action (examples/td3d.c puts it into TD3,
+ * Twins, each one trunk with `heads` linear outputs, and a slowly moving target copy of each. It is
+ * independent of SAC: the caller computes the targets, and requests values, the smaller of the
+ * twins, and gradients with respect to the action (examples/td3d.c puts it into TD3,
  * model/sacd/sacd.h into SAC). The minimum is over the composite, so that all components come from
  * one twin and the sum of the components' targets is the scalar target; the minimum head by head is
- * there to be compared with (MacGlashan et al. 2022, arXiv 2206.13901).
+ * provided for comparison (MacGlashan et al. 2022, arXiv 2206.13901).
  * The loss of a twin, with the errors e_i = Q_i - y_i, is
  *     L = 1/heads sum_i mean e_i^2 + lambda mean (sum_i w_i e_i)^2
- * The first term is that of the paper; it does not look at the sum that a policy climbs, whose
- * error is small only as far as the heads' errors cancel. The second does: lambda is
+ * The first term is that of the paper; it does not include the sum that a policy maximises, whose
+ * error is small only as far as the errors of the heads cancel. The second does: lambda is
  * composite_weight, and SAC's scalar critic is its limit lambda -> infinity.
- * Memory: all taken at create. Errors: a fit that would leave the finite numbers is refused and
- * changes nothing; observations and actions that are not finite give zeros and a status. Threads:
- * desc.pool shares out a fit; the number of threads does not show in the bits. One critic, one
- * thread at a time. What it does NOT do: other activations than ReLU, discrete actions, more than
- * two twins.
+ * Memory: all taken at create. Errors: a fit whose result is not finite fails and changes nothing;
+ * observations and actions that are not finite give zeros and a status. Threads: desc.pool splits a
+ * fit among threads; the bits do not depend on their number. One critic, one thread at a time. What
+ * it does NOT do: other activations than ReLU, choices other than as one-hot actions, more than two
+ * twins.
  */
 #ifndef VDI_MODEL_SACD_CRITIC_H
 #define VDI_MODEL_SACD_CRITIC_H

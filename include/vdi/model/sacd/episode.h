@@ -11,15 +11,15 @@
  *     if (vdi_sacd_play(agent, &env, 7, 0, sums, NULL, &err) < 0) puts(err.message);
  *     vdi_sacd_episode_destroy(episode);
  *
- * Several environments at once, say simulators in processes of their own: an episode for each, told
- * which of how many it is (lane, lanes), and vdi_sacd_step_all instead of vdi_sacd_step. Their
- * steps run side by side, everything else in order, so the same number of them gives the same bits.
- * A game or robot that owns its loop calls vdi_sacd_explore, vdi_sacd_observe, vdi_sacd_due and
- * vdi_sacd_update itself, which is all that vdi_sacd_step does.
+ * For several environments at once, say simulators in separate processes, use an episode for each,
+ * with its index and their number (lane, lanes), and vdi_sacd_step_all instead of vdi_sacd_step.
+ * Their steps run side by side, everything else in order, so the same number of them gives the same
+ * bits. A game or robot with its own loop calls vdi_sacd_explore, vdi_sacd_observe, vdi_sacd_due
+ * and vdi_sacd_update itself, which is all that vdi_sacd_step does.
  * To continue where a saved run stopped, even in the middle of an episode: save the agent's
  * training state with episode->index and episode->steps; later restore the agent, set both, and
  * call vdi_sacd_catch_up. It plays the actions of that episode again, which the replay buffer
- * holds, and compares what the environment says with what it said then.
+ * holds, and compares what the environment returns with what it returned then.
  * Memory: taken at create; a step allocates nothing. Errors: statuses; those of the environment are
  * passed on. Threads: those of the agent.
  */

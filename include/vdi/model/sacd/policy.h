@@ -7,12 +7,12 @@
  *     if (vdi_policy_act(policy, obs, NULL, action) < 0) puts("an observation is not finite");
  *     vdi_policy_destroy(policy);
  *
- * It holds a copy of the weights and the memory of one action, and nothing of what learns: no
- * critics, no transitions. vdi_policy_init makes one in the caller's block, for programs without an
- * allocator. The actions are the same bits as the agent's.
+ * It holds a copy of the weights and the memory of one action, and nothing that is needed for
+ * learning: no critics, no transitions. vdi_policy_init makes one in the caller's block, for
+ * programs without an allocator. The actions are the same bits as the agent's.
  * Memory: taken at create, about four bytes a weight. Errors: statuses; an observation that is not
  * finite gives the action 0. Threads: one policy per thread; vdi_policy_create reads the agent, so
- * not while that learns. What it does NOT do: follow the agent as it continues to learn.
+ * it must not run during an update. What it does NOT do: follow the agent as it continues to learn.
  */
 #ifndef VDI_MODEL_SACD_POLICY_H
 #define VDI_MODEL_SACD_POLICY_H

@@ -1,4 +1,4 @@
-/* model/sacd/replay.h - a ring of transitions, sampled evenly
+/* model/sacd/replay.h - a ring buffer of transitions, sampled uniformly
  *
  * Do this:
  *     vdi_replay_desc desc = VDI__ZERO;
@@ -15,10 +15,10 @@
  *     vdi_replay_destroy(replay);
  *
  * A transition is one record of float32 in the order observation, action, reward vector, next
- * observation, end: a sample touches one stretch of memory. The reward stays a vector, so that
- * weights may change without the past being lost.
- * Memory: one block, taken at create. Errors: numbers that are not finite and ends that are no
- * flags are refused. Threads: one writer, or any number of readers.
+ * observation, end: a sample reads one contiguous piece of memory. The reward is kept as a vector,
+ * so that past transitions stay valid when the weights change.
+ * Memory: one block, taken at create. Errors: numbers that are not finite and unknown end flags are
+ * rejected. Threads: one writer, or any number of readers.
  * What it does NOT do: priorities, n-step returns.
  */
 #ifndef VDI_MODEL_SACD_REPLAY_H

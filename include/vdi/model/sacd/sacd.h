@@ -26,16 +26,16 @@
  *     vdi_sacd_destroy(agent);
  *
  * With weights 1 the targets y_i sum to SAC's target; weights may be changed at any time, and no
- * value has to be learned anew. Algorithms are options of one update: SAC-D, its element-wise
+ * value has to be relearned. Algorithms are options of one update: SAC-D, its element-wise
  * ("naive") minimum, its conflict-averse gradient, and plain SAC on the weighted sum of the rewards
  * (MacGlashan et al. 2022, arXiv 2206.13901; Haarnoja et al. 2018, arXiv 1812.05905). The loss of
  * the critics is that of model/sacd/critic.h; docs/guide/sacd.md has the equations.
  * Steps in an environment are in model/sacd/episode.h, questions to an agent in
  * model/sacd/explain.h.
- * Memory: all taken at create. Errors: a transition that is not finite is refused, an update that
- * would not stay finite is refused; the agent is as before then. Threads: desc.pool shares out an
- * update; the bits do not depend on it. One agent per thread; model/sacd/policy.h is a policy that
- * acts elsewhere.
+ * Memory: all allocated at create. Errors: a transition that is not finite is rejected, an update
+ * whose result is not finite fails; the agent is then unchanged. Threads: desc.pool splits an
+ * update among threads; the bits do not depend on it. One agent per thread; model/sacd/policy.h is
+ * a policy that acts elsewhere.
  * Randomness: functions of (seed, purpose, count), so a saved state continues with the same bits.
  * What it does NOT do: images, recurrent policies, mixtures of choices and numbers, normalisation
  * of rewards.

@@ -13,13 +13,14 @@
  * A trace holds, for each step and head, the value Q_i, the influence |w_i| |d Q_i / d a| and the
  * discounted sum of what was then realised,
  *     G_i(t) = sum_k gamma^k r_i(t+k),    the entropy's from t+1 on: -alpha log pi
- * The value check compares Q_i with G_i: bias, RMSE, slope of G on Q, explained variance. A
- * component that stays unexplained while others are not can't be learned from these observations.
- * Values are those of the sampling policy: to compare them with returns, sample.
+ * The value check compares Q_i with G_i: bias, RMSE, slope of G on Q, explained variance. If the
+ * values of one component explain nothing while those of others do, that component cannot be
+ * predicted from these observations. Values are those of the stochastic policy: to compare them
+ * with returns, sample actions.
  * After a time-out the further rewards are unknown. Where the environment can (`goes_on`, or its
  * limit was not its own), the episode continues until the remaining discount is below a twentieth;
- * otherwise the value itself completes the return, and the check leaves out the steps whose return
- * it makes up by more than that: they would agree with themselves.
+ * otherwise the value itself completes the return, and the check leaves out the steps for which it
+ * would be a larger part than that, since the comparison would be circular.
  * Memory: a trace is taken at create; the check is a struct. Threads: those of the agent.
  */
 #ifndef VDI_MODEL_SACD_TRACE_H

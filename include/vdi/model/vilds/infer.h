@@ -10,16 +10,16 @@
  *     double per_bin;
  *     vdi_vilds_score(model, data, &q, &per_bin, &err);
  *
- * The posterior of each trial comes from the encoder in one pass; refine.h and natural.h tell how
- * it is improved. A refined posterior that is worse than the one it began from, over the samples of
- * the score or over others, is not taken: refinement never lowers a bound. Without a trained
- * encoder (`rest`, or after vdi_vilds_fit_natural) it begins at mean 0, finds the mode by Newton's
- * method, and goes on from Laplace's posterior there.
+ * The posterior of each trial comes from the encoder in one pass; refine.h and natural.h improve
+ * it. A refined posterior that is worse than its start, on the samples of the score or on others,
+ * is discarded: refinement never lowers a bound. Without a trained encoder (`rest`, or after
+ * vdi_vilds_fit_natural) it begins at mean 0, finds the mode by Newton's method, and continues from
+ * Laplace's posterior there.
  * The importance-weighted bound is log 1/K sum_k p(y, z_k) / q(z_k), z_k ~ q (Burda et al. 2016):
  * it rises to log p(y) with K, and its work space does not grow with K.
  * Trials are processed in blocks of some 8000 bins; a longer trial goes through the networks in
  * strips, and its samples some at a time, so that only its observations and its posterior (some 30
- * d d numbers a bin) are there as a whole.
+ * d d numbers a bin) are in memory as a whole.
  * Memory: the first call of each kind grows the tape and the arena, later ones of the same shape
  * allocate nothing. Errors: statuses. Threads: one model per thread.
  */

@@ -8,18 +8,18 @@
  *
  *     J <- (1 - rho) J - rho H,      m <- m + rho J^{-1} g
  *
- * Nothing confines -H to be positive semidefinite: rho of a trial is halved until J is positive
- * definite, and a step that lowers a trial's bound is undone and shortened. The expectations are
- * means over samples whose normals are stratified in each bin and drawn anew at each step; in the
- * second half of the steps rho falls, so that J becomes an average over many of them.
- * The Hessian's blocks are differences of the tape's gradient: since f_t sees two bins, bins that
- * are three apart are moved together, and 3 d gradients beside the sample's own give all blocks of
- * all trials. The differences are a hundredth of a posterior standard deviation wide, up for one
- * sample and down for the next, so that their error cancels to first order.
+ * -H need not be positive semidefinite: rho of a trial is halved until J is positive definite, and
+ * a step that lowers a trial's bound is undone and shortened. The expectations are means over
+ * samples whose normals are stratified in each bin and drawn anew at each step; in the second half
+ * of the steps rho falls, so that J becomes an average over many of them.
+ * The Hessian's blocks are differences of the tape's gradient: since f_t depends on two bins, bins
+ * that are three apart are perturbed together, and 3 d gradients besides that of the sample give
+ * all blocks of all trials. The perturbation is a hundredth of a posterior standard deviation, up
+ * for one sample and down for the next, so that their error cancels to first order.
  * With expectations at the mean alone a step is one of Newton's method, and q is Laplace's.
  *
- * Where a log joint reaches further than to the next bin the steps are poor ones, and the bound is
- * still a bound.
+ * Where a log joint reaches further than to the next bin the steps are poor, but the bound is still
+ * a bound.
  * Memory: of the model's arena; at most some 2^15 numbers go through the log joint at once, or
  * those of one sample of all trials.
  */

@@ -9,17 +9,16 @@
  *     vdi_vilds_log_p(model, data, &q, &p, log_p, se, &err);    nats, and their standard errors
  *
  * Sequential Monte Carlo twisted by q = N(m, J^{-1}) (Guarniero, Johansen and Lee 2017). Particles
- * move by q(z_t | z_{t-1}), towards
+ * are proposed from q(z_t | z_{t-1}) and weighted towards
  *
  *     gamma_t(z_1..z_t) = p(y, z_1..z_t, x_{t+1}..x_T) / q(x_{t+1}..x_T | z_t)
  *
- * with x the path on which q expects z_t to go on, for eight bins, and m behind them. So a particle
- * knows of what is still to come as much as q does: were q the posterior, all weights would be
- * equal.
+ * with x the expected path of q after z_t for eight bins, and m beyond them. So the weights include
+ * all that q says about the future: if q were the posterior, all weights would be equal.
  * gamma_T is p(y, z), so the estimate of p(y) is unbiased whatever q is.
- * The weight of a step is a difference of two log joints whose paths differ from bin t on, and not
- * far. As log p(y, z) factors over neighbouring bins they are taken on a window of the trial; what
- * a log joint says of the window's first bin cancels.
+ * The weight of a step is a difference of two log joints whose paths differ in a few bins from t
+ * on. As log p(y, z) factors over neighbouring bins they are taken on a window of the trial; what a
+ * log joint says of the window's first bin cancels.
  * `runs` independent filters give the mean and its standard error; within each, particles are
  * resampled (systematically) when their effective number is below half.
  * What it does NOT do: log joints that reach further than to the next bin, or that depend on how

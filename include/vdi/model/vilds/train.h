@@ -7,10 +7,10 @@
  *     vdi_vilds_fit(model, data, NULL, NULL, NULL, &err);   or all of it at once
  *
  * A run is `restarts` starts of `restart_steps` steps each, of which the best by training bound
- * goes on, and then the full schedule; with one start it is the schedule alone. A step draws a
+ * continues, and then the full schedule; with one start it is the schedule alone. A step draws a
  * batch, leaves neurons out, and takes one step of Adam on minus its bound. A step whose bound or
  * gradient is not finite is undone, and the next ones are shorter. Between steps vdi_vilds_state
- * holds all that a run needs to go on to the bit.
+ * holds all that a run needs to continue with the same bits.
  * Memory: the first steps grow the tape and the arena, then nothing is allocated. Errors: statuses;
  * VDI_ERR_NUMERIC when no step is short enough. Threads: one model per thread.
  */
