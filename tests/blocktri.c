@@ -422,6 +422,26 @@ TEST(blocktri, against_dense_algebra) {
     (void)vdi_simd_set(VDI_SIMD_AUTO);
 }
 
+/* Rows of several tiles and strips, with rests of each kind; the last is large enough for memory to
+ * be asked ahead. */
+TEST(blocktri, large_blocks) {
+    static const int64_t sizes[][2] = {{3, 17}, {2, 23}, {3, 32}, {3, 33},
+                                       {2, 35}, {2, 42}, {7, 50}};
+    for (int simd = VDI_SIMD_SCALAR; simd < VDI_SIMD_COUNT; simd++) {
+        if (vdi_simd_set((vdi_simd)simd) < 0 || simd != (int)vdi_simd_active()) continue;
+        double worst = 0;
+        for (size_t i = 0; i < 2 * VDI__COUNT(sizes); i++) {
+            const int64_t *size = sizes[i / 2];
+            batch b;
+            batch_make(&b, i % 2 ? VDI_F64 : VDI_F32, 1, size[0], size[1], 0, 1.0, NULL);
+            worst = test_worst(worst, batch_check(&b));
+            batch_free(&b);
+        }
+        CHECK(worst < 30, "worst ratio %g on %s", worst, vdi_simd_name((vdi_simd)simd));
+    }
+    (void)vdi_simd_set(VDI_SIMD_AUTO);
+}
+
 /* ---- many right-hand sides ------------------------------------------------------------------- */
 
 enum { MOST = 9 }; /* right-hand sides at once */

@@ -105,8 +105,8 @@ typedef struct vdi__bt_op {
     const vdi__target *out, *scaled;
 } vdi__bt_op;
 
-/* Blocks t0..t1 of T. L and N: blocks of U' and N' (blocktri_group.h); g: scratch of two blocks,
- * kept from call to call. */
+/* Blocks t0..t1 of T; in rows all. L and N: blocks of U' and N' (blocktri_group.h); g: scratch, of
+ * lanes two blocks that are kept from call to call. */
 typedef struct vdi__bt_factor {
     bool rows;
     int64_t d, T, t0, t1;
@@ -147,6 +147,9 @@ typedef enum vdi__bt_kind {
        double scale))                                                                              \
     X(blocktri_transpose, LENT, void,                                                              \
       (int64_t count, int64_t d, bool lower, const void *src, void *dst))                          \
+    X(blocktri_forward, LENT, void, (int64_t d, int64_t T, const void *L, const void *N, void *y)) \
+    X(blocktri_backward, LENT, void,                                                               \
+      (bool roots, int64_t d, int64_t T, const void *L, const void *N, void *y))                   \
     X(blocktri_add, LENT, void, (int64_t n, double scale, const void *src, void *dst))             \
     X(blocktri_matvec, OWN, void,                                                                  \
       (int64_t d, int64_t T, const void *D, const void *E, const void *x, void *y))                \
@@ -386,12 +389,15 @@ VDI__FN void vdi__bt_logdet_group(const vdi__bt *g, const vdi__bt_job *job, char
     if (!g->rows) {
         g->k->blocktri_logs(g->L, g->d, g->T, sums);
     } else {
+        const bool f64 = g->bt->dtype == VDI_F64;
         double product = 1;
         int64_t exponents = 0;
         for (int64_t t = 0; t < g->T; t++) {
             for (int64_t i = 0; i < g->d; i++) {
                 /* a product of mantissas and a sum of exponents, as in the kernel */
-                double r = vdi_dtype_load(g->bt->dtype, g->L, t * g->dd + i * (g->d + 1));
+                const char *at = g->L + (size_t)(t * g->dd + i * (g->d + 1)) * g->real;
+                const double r = f64 ? *(const double *)(const void *)at
+                                     : (double)*(const float *)(const void *)at;
                 product *= r;
                 if (product > 1e100 || product < 1e-100) {
                     int e;

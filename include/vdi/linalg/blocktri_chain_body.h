@@ -66,30 +66,27 @@ VDI_LOCAL void VDI_PN(vdi__bt_row)(int64_t d, int64_t i, VDI_T *block, VDI_V v) 
 /* D and E of block t into the places of the factor. */
 VDI_LOCAL void VDI_PN(vdi__bt_enter)(int most, int64_t d, const vdi__bt_factor *f, int64_t t) {
     const int64_t at = t * d * d;
-    if (t >= f->t1) return;
+    if (t >= f->T) return;
     const VDI_T *D = (const VDI_T *)f->D + at, *E = (const VDI_T *)f->E + at;
     VDI_T *L = (VDI_T *)f->L + at, *N = (VDI_T *)f->N + at;
     VDI_PN(vdi__bt_transpose_small)(d == most ? most : d, true, D, L);
     if (t + 1 < f->T) VDI_PN(vdi__bt_transpose_small)(d == most ? most : d, false, E, N);
 }
 
-/* One trial, rows of one vector: blocks t0 .. t1. Rows of S (what is left of D_t), of E_t' and of
-   the coming Schur complement stay in registers. `most` is a constant, d may be one; rows beyond d
-   repeat the first one and are not used. */
+/* One trial, rows of one vector. Rows of S (what is left of D_t), of E_t' and of the coming Schur
+   complement stay in registers. `most` is a constant, d may be one; rows beyond d repeat the first
+   one and are not used. */
 VDI_LOCAL bool VDI_PN(vdi__bt_chain_rows)(int most, int64_t d, const vdi__bt_factor *f) {
     const int64_t dd = d * d;
     const VDI_TAIL tail = VDI_VTAIL(VDI__MIN(d, (int64_t)VDI_W));
-    const VDI_V zero = VDI_VZERO(), one = VDI_VSET1(1), inf = VDI_VSET1(VDI_C(HUGE_VAL));
-    VDI_T *schur = (VDI_T *)f->g;
+    const VDI_V zero = VDI_VZERO(), inf = VDI_VSET1(VDI_C(HUGE_VAL));
     VDI_T column[8][VDI_W]; /* stored whole: a masked store is not forwarded to a load */
     VDI_V s[8], e[8], p[8], c[8];
     VDI_M ok = VDI_VGE(zero, zero);
-    for (int64_t t = f->t0; t < f->t0 + 2; t++)
+    for (int64_t t = 0; t < 2; t++)
         VDI_PN(vdi__bt_enter)(most, d, f, t);
-    VDI__UNROLL for (int i = 0; i < most; i++) {
-        p[i] = f->t0 ? VDI_VLOADT(schur + (i < d ? i : 0) * d, tail) : zero;
-    }
-    for (int64_t t = f->t0; t < f->t1; t++) {
+    VDI__UNROLL for (int i = 0; i < most; i++) p[i] = zero;
+    for (int64_t t = 0; t < f->T; t++) {
         VDI_T *L = (VDI_T *)f->L + t * dd, *N = (VDI_T *)f->N + t * dd;
         /* hidden behind the pivots' chain; two blocks ahead, since a vector of several stores is
          * not forwarded to its load */
@@ -103,7 +100,7 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain_rows)(int most, int64_t d, const vdi__bt_fac
         VDI_V last_s = s[0], last_e = e[0];
         VDI__UNROLL for (int j = 0; j + 1 < most; j++) {
             if (j + 1 == d) break;
-            const VDI_V r = VDI_VDIV(one, VDI_PN(vdi__bt_lane)(s[j], j));
+            const VDI_V r = VDI_PN(vdi__bt_reciprocal)(s[j], j);
             ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
             VDI_VSTORE(column[j], e[j]);
             VDI__UNROLL for (int i = j + 1; i < most; i++) {
@@ -122,7 +119,7 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain_rows)(int most, int64_t d, const vdi__bt_fac
             last_e = e[j + 1];
         }
         /* the next block waits for the last pivot */
-        const VDI_V r = VDI_VDIV(one, VDI_PN(vdi__bt_lane)(last_s, (int)d - 1));
+        const VDI_V r = VDI_PN(vdi__bt_reciprocal)(last_s, (int)d - 1);
         ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
         VDI_VSTORE(column[0], last_e);
         VDI__UNROLL for (int i = 0; i < most; i++) {
@@ -131,10 +128,6 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain_rows)(int most, int64_t d, const vdi__bt_fac
         VDI_PN(vdi__bt_row)(d, d - 1, N, VDI_VMUL(last_e, r)); /* zeros behind the last block */
         VDI_PN(vdi__bt_row)(d, d - 1, L, VDI_VMUL(last_s, r));
         L[dd - 1] = VDI_VFIRST(r);
-    }
-    VDI__UNROLL for (int i = 0; i < most; i++) {
-        if (i == d) break;
-        VDI_VSTORET(schur + i * d, tail, p[i]);
     }
     const VDI_M bad = VDI_MNOT(ok);
     return !VDI_MANY(bad);
@@ -199,10 +192,9 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain_lanes)(int d, const vdi__bt_factor *f) {
 }
 #endif
 
-/* Blocks t0 .. t1 of one group, if they are small: in rows D and E are the caller's, in lanes L and
-   N hold them on entry; L and N hold the factor on return. Returns 1, 0 if a pivot is not positive,
-   or
-   -1 if this is no way for such blocks. */
+/* Rows: all blocks of one trial, from the caller's D and E. Lanes: blocks t0 .. t1 of a group, if they
+   are small; L and N hold D and E on entry, the factor on return. Returns 1, 0 if a pivot is not
+   positive, or -1 if this is no way for such blocks. */
 VDI_KERNEL int VDI_PN(vdi__linalg_blocktri_chain)(const vdi__bt_factor *f) {
 #if VDI__BT_ROW_CHAINS == 4
     if (f->rows && f->d == 1) return VDI_PN(vdi__bt_chain_rows)(1, 1, f);
@@ -212,9 +204,8 @@ VDI_KERNEL int VDI_PN(vdi__linalg_blocktri_chain)(const vdi__bt_factor *f) {
 #if VDI_W == 8
     if (f->rows && f->d == 8) return VDI_PN(vdi__bt_chain_rows)(8, 8, f);
 #endif
-#elif VDI__BT_ROW_CHAINS == 8 /* these take longer to compile: one for two sizes */
-    if (f->rows && (f->d == 5 || f->d == 6)) return VDI_PN(vdi__bt_chain_rows)(6, f->d, f);
-    if (f->rows && (f->d == 7 || f->d == 8)) return VDI_PN(vdi__bt_chain_rows)(8, f->d, f);
+#elif VDI__BT_ROW_CHAINS == 8 /* these take longer to compile: one for four sizes */
+    if (f->rows && f->d >= 5 && f->d <= 8) return VDI_PN(vdi__bt_chain_rows)(8, f->d, f);
 #endif
 #if !VDI_FALLBACK
     if (!f->rows && f->d == 1) return VDI_PN(vdi__bt_chain_lanes)(1, f);

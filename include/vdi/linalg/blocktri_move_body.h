@@ -181,6 +181,43 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_add)(int64_t n, double scale, const 
     }
 }
 
+/* One vector y (T,d) of one trial of small blocks through the factor, number by number, in the order
+ * of vdi__bt_forward or vdi__bt_backward. */
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_forward)(int64_t d, int64_t T, const void *L_,
+                                                     const void *N_, void *y_) {
+    const VDI_T *L = (const VDI_T *)L_, *N = (const VDI_T *)N_; /* of this block, the last one */
+    VDI_T *y = (VDI_T *)y_;
+    for (int64_t t = 0; t < T; t++) {
+        for (int64_t i = 0; i < d; i++) {
+            VDI_V x = VDI_VSET1(y[i]);
+            for (int64_t k = 0; t > 0 && k < d; k++)
+                x = VDI_VFNMA(VDI_VSET1(N[k * d + i]), VDI_VSET1(y[k - d]), x);
+            for (int64_t j = 0; j < i; j++)
+                x = VDI_VFNMA(VDI_VSET1(L[j * d + i]), VDI_VSET1(y[j]), x);
+            y[i] = VDI_VFIRST(x);
+        }
+        L += d * d;
+        if (t > 0) N += d * d;
+        y += d;
+    }
+}
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_backward)(bool roots, int64_t d, int64_t T,
+                                                      const void *L_, const void *N_, void *y_) {
+    for (int64_t t = T - 1; t >= 0; t--) {
+        const VDI_T *L = (const VDI_T *)L_ + t * d * d, *N = (const VDI_T *)N_ + t * d * d;
+        VDI_T *y = (VDI_T *)y_ + t * d;
+        for (int64_t i = d - 1; i >= 0; i--) {
+            const VDI_V r = VDI_VSET1(L[i * (d + 1)]);
+            VDI_V x = VDI_VMUL(VDI_VSET1(y[i]), roots ? VDI_VSQRT(r) : r);
+            for (int64_t k = 0; t + 1 < T && k < d; k++)
+                x = VDI_VFNMA(VDI_VSET1(N[i * d + k]), VDI_VSET1(y[k + d]), x);
+            for (int64_t j = d - 1; j > i; j--)
+                x = VDI_VFNMA(VDI_VSET1(L[i * d + j]), VDI_VSET1(y[j]), x);
+            y[i] = VDI_VFIRST(x);
+        }
+    }
+}
+
 /* y = J x for one trial of T blocks: y_t = D_t x_t + E_{t-1} x_{t-1} + E_t' x_{t+1} */
 VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_matvec)(int64_t d, int64_t T, const void *D,
                                                     const void *E, const void *x, void *y) {

@@ -34,6 +34,12 @@ VDI_LOCAL VDI_V VDI_PN(vdi__bt_lane)(VDI_V v, int j) {
 #endif
 }
 
+/* 1 over lane j, in every lane: one number is divided sooner than 64 bytes are. */
+VDI_LOCAL VDI_V VDI_PN(vdi__bt_reciprocal)(VDI_V v, int j) {
+    const VDI_V x = VDI_PN(vdi__bt_lane)(v, j);
+    return sizeof(VDI_V) > 32 ? VDI_VSET1(1 / VDI_VFIRST(x)) : VDI_VDIV(VDI_VSET1(1), x);
+}
+
 /* What a vector of a tile is: elements of lanes, a piece of a row, or the one number of a single
    column, kept out of masked stores, for which the next load would wait. */
 #define VDI__BT_ELEMENT 0
@@ -90,9 +96,7 @@ VDI_LOCAL bool VDI_PN(vdi__bt_eliminate)(int mode, int mr, int nv, const vdi__bt
         VDI__UNROLL for (int v = 0; v < nv; v++) {
             VDI_PN(vdi__bt_store)(mode, v == nv - 1, out + v * VDI_W, tail, whole, acc[j][v]);
         }
-        /* one number is divided sooner than a vector */
-        const VDI_T one = 1 / VDI_VFIRST(VDI_PN(vdi__bt_lane)(acc[j][j / VDI_W % nv], j % VDI_W));
-        const VDI_V r = VDI_VSET1(one);
+        const VDI_V r = VDI_PN(vdi__bt_reciprocal)(acc[j][j / VDI_W % nv], j % VDI_W);
         ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
         VDI__UNROLL for (int i = j + 1; i < most; i++) {
             const VDI_V f = VDI_PN(vdi__bt_lane)(acc[j][i / VDI_W % nv], i % VDI_W);
@@ -108,7 +112,7 @@ VDI_LOCAL bool VDI_PN(vdi__bt_eliminate)(int mode, int mr, int nv, const vdi__bt
             VDI_PN(vdi__bt_store_part)
             (mode, v == nv - 1, scaled + v * VDI_W, tail, whole, VDI_VMUL(acc[j][v], r));
         }
-        scaled[j] = one;
+        scaled[j] = VDI_VFIRST(r);
     }
     const VDI_M bad = VDI_MNOT(ok);
     return !VDI_MANY(bad);
