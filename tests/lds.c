@@ -1213,14 +1213,22 @@ TEST(lds, innovations_and_fitted_observations) {
                     continue;
                 }
                 CHECK_OK(vdi_lds_update(&f, y + at * n, ut, &err), err);
+                if (y[at * n] == y[at * n]) { /* the first: by itself */
+                    CHECK_CLOSE(e[at * n], (y[at * n] - E[0]) / sqrt(F[0]), 1e-10);
+                }
                 double sum = 0;
                 for (int64_t j = 0; j < n; j++) {
                     CHECK((e[at * n + j] != e[at * n + j]) == (y[at * n + j] != y[at * n + j]));
                     if (y[at * n + j] == y[at * n + j]) sum += e[at * n + j] * e[at * n + j];
                 }
                 CHECK_CLOSE(sum, f.distance, 1e-10 * (1 + sum));
-                if (y[at * n] == y[at * n]) { /* the first: by itself */
-                    CHECK_CLOSE(e[at * n], (y[at * n] - E[0]) / sqrt(F[0]), 1e-10);
+                vdi_lds_innovation(&f, E);
+                for (int64_t j = 0; j < n; j++) {
+                    const bool there = y[at * n + j] == y[at * n + j];
+                    if (there)
+                        CHECK_CLOSE(E[j], e[at * n + j], 1e-10);
+                    else
+                        CHECK(E[j] != E[j], "%g where nothing came", E[j]);
                 }
                 P = Ps + (vdi_lds_data_lane(data, i) * T + t) * d * d;
                 double want = p->b[1] + (U ? p->D[1] * ut[0] : 0), variance = p->R[4];

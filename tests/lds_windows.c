@@ -148,6 +148,8 @@ TEST(lds_windows, equal_the_whole) {
                  missing, inputs, lengths != NULL, (int)window);
         c.whole = data(c.lds, y, u, TRIALS, BINS, lengths, 0);
         c.windows = data(c.lds, y, u, TRIALS, BINS, lengths, window);
+        CHECK(vdi_lds_data_window(c.whole) == 0 && vdi_lds_data_window(c.windows) == window,
+              "windows of %lld bins", (long long)vdi_lds_data_window(c.windows));
         compare_moments(&c, of);
         compare_step(&c, of);
         compare_others(&c, of);
@@ -257,6 +259,8 @@ TEST(lds_windows, memory) {
     CHECK_OK(vdi_lds_em_step(p, a, &before, &err), err);
     /* as a whole: more than 60 numbers a bin */
     const double bytes = (double)T * sizeof(double);
+    CHECK((double)vdi_lds_data_bytes(a) < 12 * bytes, "%.2f numbers a bin are told",
+          (double)vdi_lds_data_bytes(a) / bytes);
     CHECK((double)most < 18 * bytes, "%.2f numbers a bin in a step", (double)most / bytes);
     CHECK((double)start < 22 * bytes, "%.2f numbers a bin at the start", (double)start / bytes);
     vdi_lds_data_destroy(a);

@@ -27,6 +27,7 @@ typedef struct vdi_kalman_desc {
     int64_t nrhs;           /**< S: mean sequences per group */
     int64_t T, d;           /**< bins, state dimension */
     const int64_t *lengths; /**< (G), or NULL: all T */
+    bool shared_w;          /**< W is one (d,d), that of all bins */
 } vdi_kalman_desc;
 
 /** Bytes of scratch for both functions; SIZE_MAX if the sizes are out of range. */
@@ -41,7 +42,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, 
                                                    void *mp, void *Pp, void *mf, void *Pf,
                                                    void *logdet, vdi_error *err);
 /** Smooth what vdi_kalman_filter left: ms (S,G,T,d), Ps (G,T,d,d), Pc (G,T-1,d,d) = Cov(z_{t+1},
- * z_t | y). */
+ * z_t | y), or NULL. */
 VDI_API VDI_NODISCARD vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, const void *A,
                                                    const void *mp, const void *Pp, const void *mf,
                                                    const void *Pf, void *work, void *ms, void *Ps,
@@ -51,6 +52,18 @@ VDI_API VDI_NODISCARD vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, 
  * Lane matrices: arrays of vectors, a group of trials per lane (kalman_body.h). Strides count
  * vectors.
  */
+/* Means of one lane over bins whose gains stay: matrices (d,ld), columns of the factor in rows,
+ * ld a multiple of the lanes; vectors (bins,d), on the way back with the last bin first; scratch of
+ * four times ld. */
+typedef struct vdi__kalman_run {
+    int64_t d, ld, bins;
+    const void *a, *w, *k, *kt; /* A, W, K' and K of the filter; Y' of the smoother in a */
+    const void *c, *h;
+    const void *before; /* mf of the bin before; ms of the bin behind */
+    void *mp, *mf, *ms;
+    void *work;
+} vdi__kalman_run;
+
 #define VDI__LINALG_KERNELS_KALMAN(X)                                                             \
     X(lanes, OWN, int64_t, (void))                                                                \
     X(lanes_load, OWN, void,                                                                      \
@@ -68,7 +81,9 @@ VDI_API VDI_NODISCARD vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, 
       (int64_t count, const void *a, const void *b, const void *alive, void *out))                \
     X(lanes_mean, OWN, void,                                                                      \
       (int64_t d, const void *a, const void *alive, const void *other, void *out))                \
-    X(lanes_twice, OWN, void, (int64_t T, const void *logs, void *out))
+    X(lanes_twice, OWN, void, (int64_t T, const void *logs, void *out))                           \
+    X(lanes_filter, OWN, void, (const vdi__kalman_run *o))                                        \
+    X(lanes_smooth, OWN, void, (const vdi__kalman_run *o))
 
 #endif /* VDI_LINALG_KALMAN_H */
 
@@ -85,7 +100,8 @@ VDI__DEF size_t vdi_kalman_worksize(const vdi_kalman_desc *desc) {
     size_t d = (size_t)desc->d;
     size_t vectors = vdi_add_size(9 * d * d + 6 * d + 16, vdi_mul_size((size_t)desc->T, 1));
     vectors = vdi_add_size(vectors, vdi_mul_size((size_t)desc->nrhs, 2 * d + 1));
-    return vdi_add_size(vdi_mul_size(vectors, 128), VDI_ALIGN);
+    const size_t run = 4 * (d + 1) * (d + VDI__KALMAN_LANES) * sizeof(double);
+    return vdi_add_size(vdi_mul_size(vectors, 128), run + 2 * VDI_ALIGN);
 }
 
 /* One real per lane. */
@@ -103,6 +119,8 @@ typedef struct vdi__kalman {
     size_t size, unit; /* bytes of a real, of a vector of lanes */
     int64_t lanes, d, dd, T, g, n;
     int64_t bad_group, bad_time; /* where a covariance was not positive definite; -1 */
+    vdi__kalman_run run;         /* its matrices and scratch, in `fixed` */
+    char *fixed;
     vdi__kalman_lanes alive, good;
     bool steady[VDI__KALMAN_LANES]; /* the lane's covariance is that of the bin before */
 } vdi__kalman;
@@ -240,13 +258,53 @@ VDI__FN void vdi__kalman_take_block(const vdi__kalman *r, const void *x, int64_t
     }
 }
 
-/* Block t of every lane of x becomes a copy of block `from`. */
-VDI__FN void vdi__kalman_repeat(const vdi__kalman *r, void *x, int64_t t, int64_t from, int64_t T) {
+/* Blocks t .. t + bins - 1 of every lane of x (G,T,d,d) become copies of block `from`. */
+VDI__FN void vdi__kalman_repeat(const vdi__kalman *r, void *x, int64_t t, int64_t bins,
+                                int64_t from, int64_t T) {
     const size_t block = (size_t)r->dd * r->size;
     for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
         char *lane = (char *)x + (size_t)((r->g + l) * T) * block;
-        memcpy(lane + (size_t)t * block, lane + (size_t)from * block, block);
+        for (int64_t i = t; i < t + bins; i++)
+            memcpy(lane + (size_t)i * block, lane + (size_t)from * block, block);
     }
+}
+
+/* ---- means where the gains stay ----------------------------------------------------------------
+ * One lane and right-hand side at a time, the rows of a matrix side by side: each element is the
+ * chain of products that it is in lanes, to the bit. */
+
+/* Matrix number i of the run = lane l of v, or its transpose. */
+VDI__FN const void *vdi__kalman_fix(vdi__kalman *r, int i, const char *v, int64_t l,
+                                    bool transposed) {
+    const int64_t d = r->d, ld = r->run.ld;
+    char *to = r->fixed + (size_t)(i * d * ld) * r->size;
+    for (int64_t k = 0; k < d; k++) {
+        for (int64_t j = 0; j < d; j++) {
+            const int64_t from = transposed ? j * d + k : k * d + j;
+            memcpy(to + (size_t)(k * ld + j) * r->size, v + (size_t)(from * r->lanes + l) * r->size,
+                   r->size);
+        }
+    }
+    return to;
+}
+
+/* Scratch for it, behind all the rest. */
+VDI__FN void vdi__kalman_take_run(vdi__kalman *r) {
+    const int64_t d = r->d, ld = (d + r->lanes - 1) / r->lanes * r->lanes;
+    r->fixed = r->free + (VDI_ALIGN - (uintptr_t)r->free % VDI_ALIGN) % VDI_ALIGN;
+    memset(r->fixed, 0, (size_t)(4 * (d + 1) * ld) * r->size);
+    r->run.d = d;
+    r->run.ld = ld;
+    r->run.work = r->fixed + (size_t)(4 * d * ld) * r->size;
+}
+
+/* Do all lanes of this round have bin t, or not, as they have the bin at hand? */
+VDI__FN bool vdi__kalman_same_alive(const vdi__kalman *r, int64_t t) {
+    vdi__kalman_lanes other;
+    if (!r->desc->lengths) return true;
+    memset(&other, 0, sizeof other);
+    vdi__kalman_alive(r, t, &other);
+    return memcmp(&other, &r->alive, r->unit) == 0;
 }
 
 /* ---- filter ---------------------------------------------------------------------------------- */
@@ -258,6 +316,12 @@ typedef struct vdi__kalman_filter {
     char *a, *q, *eye, *p, *l, *w, *x, *g, *k, *m, *hv, *e, *v, *pivots, *state, *logdet;
 } vdi__kalman_filter;
 
+/* Is what lane l sees in bin t what it saw in the bin before? */
+VDI__FN bool vdi__kalman_same_w(const vdi__kalman *r, const vdi__kalman_filter *f, int64_t l,
+                                int64_t t) {
+    return r->desc->shared_w || vdi__kalman_same(r, f->W, l, t, t - 1);
+}
+
 /* Does what comes in at bin t leave the covariances as they are? A lane that has ended and stays so
  * has none. */
 VDI__FN bool vdi__kalman_filter_steady(vdi__kalman *r, const vdi__kalman_filter *f,
@@ -266,7 +330,7 @@ VDI__FN bool vdi__kalman_filter_steady(vdi__kalman *r, const vdi__kalman_filter 
     for (int64_t l = 0; t > 0 && l < r->lanes && l < r->n; l++) {
         const bool now = vdi__kalman_is_alive(r, &r->alive, l);
         const bool then = vdi__kalman_is_alive(r, before, l);
-        if (!now || !then || !vdi__kalman_same(r, f->W, l, t, t - 1)) r->steady[l] = false;
+        if (!now || !then || !vdi__kalman_same_w(r, f, l, t)) r->steady[l] = false;
         all = all && (r->steady[l] || (!now && !then));
     }
     return all;
@@ -277,7 +341,7 @@ VDI__FN void vdi__kalman_filter_settle(vdi__kalman *r, const vdi__kalman_filter 
                                        const vdi__kalman_lanes *before, int64_t t) {
     for (int64_t l = 0; t > 1 && l < r->lanes && l < r->n; l++) {
         if (!vdi__kalman_is_alive(r, &r->alive, l) || !vdi__kalman_is_alive(r, before, l)) continue;
-        if (!vdi__kalman_same(r, f->W, l, t, t - 1)) continue;
+        if (!vdi__kalman_same_w(r, f, l, t)) continue;
         r->steady[l] = r->steady[l] || vdi__kalman_near(r, f->Pp, l, t - 1, f->p);
         if (r->steady[l]) vdi__kalman_take_block(r, f->Pp, l, t - 1, f->p);
     }
@@ -288,12 +352,6 @@ VDI__FN void vdi__kalman_covariance(vdi__kalman *r, const vdi__kalman_filter *f,
                                     const vdi__kalman_lanes *before, int64_t t) {
     const size_t at = vdi__kalman_cov(r, t), vector = r->unit;
     char *pivot = f->pivots + (size_t)t * vector;
-    if (vdi__kalman_filter_steady(r, f, before, t)) {
-        vdi__kalman_repeat(r, f->Pp, t, t - 1, r->T);
-        vdi__kalman_repeat(r, f->Pf, t, t - 1, r->T);
-        memcpy(pivot, pivot - vector, vector);
-        return;
-    }
     if (t == 0) {
         r->k->lanes_load(Q0, r->dd, 0, 1, NULL, 0, f->p);
     } else {
@@ -303,7 +361,10 @@ VDI__FN void vdi__kalman_covariance(vdi__kalman *r, const vdi__kalman_filter *f,
     }
     vdi__kalman_filter_settle(r, f, before, t);
     vdi__kalman_put(r, f->Pp, at, r->dd, f->p);
-    vdi__kalman_get(r, f->W, at, r->dd, &r->alive, f->w);
+    if (r->desc->shared_w)
+        r->k->lanes_load(f->W, r->dd, 0, r->n, &r->alive, 0, f->w);
+    else
+        vdi__kalman_get(r, f->W, at, r->dd, &r->alive, f->w);
     memcpy(f->l, f->p, (size_t)r->dd * vector);
     vdi__kalman_factor(r, f->l, t, &r->alive, pivot);
     /* G G' = I + L' W L,  K' = G^{-1} L',  Pf = K K' */
@@ -334,6 +395,65 @@ VDI__FN void vdi__kalman_update(const vdi__kalman *r, const vdi__kalman_filter *
     vdi__kalman_put(r, f->mf, at, r->d, mf);
 }
 
+/* From bin t on, at which all lanes are steady: for how many bins? */
+VDI__FN int64_t vdi__kalman_filter_stretch(const vdi__kalman *r, const vdi__kalman_filter *f,
+                                           int64_t t) {
+    int64_t end = t + 1;
+    for (bool same = true; end < r->T; end++) {
+        same = vdi__kalman_same_alive(r, end);
+        for (int64_t l = 0; same && l < r->lanes && l < r->n; l++)
+            same = !r->steady[l] || vdi__kalman_same_w(r, f, l, end);
+        if (!same) break;
+    }
+    return end - t;
+}
+
+/* The means of right-hand side s in lane l, and what the next bin needs of them. */
+VDI__FN void vdi__kalman_filter_means(vdi__kalman *r, const vdi__kalman_filter *f, int64_t s,
+                                      int64_t l, int64_t t, int64_t bins) {
+    const size_t bin = (size_t)r->d * r->size, lane = (size_t)(l * r->T) * bin;
+    const size_t at = vdi__kalman_mean(r, s, t) + lane, last = (size_t)(bins - 1) * bin;
+    char *state = f->state + (size_t)(s * r->d) * r->unit;
+    r->run.bins = bins;
+    r->run.c = f->c + at;
+    r->run.h = f->h + at;
+    r->run.mp = f->mp + at;
+    r->run.mf = f->mf + at;
+    r->run.before = f->mf + at - bin;
+    r->k->lanes_filter(&r->run);
+    for (int64_t i = 0; i < r->d; i++) {
+        for (int64_t k = l; k < r->lanes && (k == l || (l + 1 == r->n && k > l)); k++) {
+            memcpy(state + (size_t)(i * r->lanes + k) * r->size,
+                   f->mf + at + last + (size_t)i * r->size, r->size);
+        }
+    }
+}
+
+/* `bins` bins of which all lanes are steady. */
+VDI__FN void vdi__kalman_filter_run(vdi__kalman *r, const vdi__kalman_filter *f, int64_t t,
+                                    int64_t bins) {
+    const size_t bin = (size_t)r->d * r->size;
+    vdi__kalman_repeat(r, f->Pp, t, bins, t - 1, r->T);
+    vdi__kalman_repeat(r, f->Pf, t, bins, t - 1, r->T);
+    for (int64_t i = t; i < t + bins; i++)
+        memcpy(f->pivots + (size_t)i * r->unit, f->pivots + (size_t)(t - 1) * r->unit, r->unit);
+    for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
+        const bool alive = vdi__kalman_is_alive(r, &r->alive, l);
+        for (int64_t s = 0; !alive && s < r->desc->nrhs; s++) {
+            const size_t at = vdi__kalman_mean(r, s, t) + (size_t)(l * r->T) * bin;
+            memset(f->mp + at, 0, (size_t)bins * bin);
+            memset(f->mf + at, 0, (size_t)bins * bin);
+        }
+        if (!alive) continue;
+        r->run.a = vdi__kalman_fix(r, 0, f->a, l, true);
+        r->run.w = vdi__kalman_fix(r, 1, f->w, l, true);
+        r->run.k = vdi__kalman_fix(r, 2, f->k, l, true);
+        r->run.kt = vdi__kalman_fix(r, 3, f->k, l, false);
+        for (int64_t s = 0; s < r->desc->nrhs; s++)
+            vdi__kalman_filter_means(r, f, s, l, t, bins);
+    }
+}
+
 VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A, const void *Q,
                                       const void *Q0, const void *W, const void *h, const void *c,
                                       void *work, void *mp, void *Pp, void *mf, void *Pf,
@@ -359,6 +479,7 @@ VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A
     f.pivots = vdi__kalman_take(&r, T);
     f.state = vdi__kalman_take(&r, nrhs * d);
     f.logdet = vdi__kalman_take(&r, 1);
+    vdi__kalman_take_run(&r);
     memset(&r.alive, 0, sizeof r.alive);
     r.k->lanes_load(A, dd, 0, 1, NULL, 0, f.a);
     r.k->lanes_load(Q, dd, 0, 1, NULL, 0, f.q);
@@ -369,6 +490,12 @@ VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A
         for (int64_t t = 0; t < T; t++) {
             const vdi__kalman_lanes before = r.alive;
             vdi__kalman_alive(&r, t, &r.alive);
+            if (vdi__kalman_filter_steady(&r, &f, &before, t)) {
+                const int64_t bins = vdi__kalman_filter_stretch(&r, &f, t);
+                vdi__kalman_filter_run(&r, &f, t, bins);
+                t += bins - 1;
+                continue;
+            }
             vdi__kalman_covariance(&r, &f, Q0, &before, t);
             for (int64_t s = 0; s < nrhs; s++)
                 vdi__kalman_update(&r, &f, s, t);
@@ -427,11 +554,6 @@ VDI__FN void vdi__kalman_smooth_covariance(vdi__kalman *r, const vdi__kalman_smo
                                            int64_t t) {
     const size_t at = vdi__kalman_cov(r, t), block = (size_t)r->dd * r->size;
     const int64_t d = r->d, pairs = (r->T - 1) * r->dd;
-    if (vdi__kalman_smoother_steady(r, f, t)) { /* and the gain is there */
-        vdi__kalman_repeat(r, f->Ps, t, t + 1, r->T);
-        if (f->Pc) vdi__kalman_repeat(r, f->Pc, t, t + 1, r->T - 1);
-        return;
-    }
     vdi__kalman_get(r, f->Pf, at, r->dd, NULL, f->pf);
     if (t + 1 == r->T) {
         memcpy(f->ps, f->pf, (size_t)r->dd * r->unit);
@@ -469,6 +591,46 @@ VDI__FN void vdi__kalman_smooth_mean(const vdi__kalman *r, const vdi__kalman_smo
     vdi__kalman_put(r, f->ms, at, r->d, f->m);
 }
 
+/* From bin t back, at which all lanes are steady: for how many bins? */
+VDI__FN int64_t vdi__kalman_smoother_stretch(const vdi__kalman *r, const vdi__kalman_smoother *f,
+                                             int64_t t) {
+    int64_t first = t;
+    for (bool same = true; first > 0; first--) {
+        same = vdi__kalman_same_alive(r, first - 1);
+        for (int64_t l = 0; same && l < r->lanes && l < r->n; l++)
+            same = !r->steady[l] || vdi__kalman_smoother_same(r, f, l, first - 1);
+        if (!same) break;
+    }
+    return t - first + 1;
+}
+
+/* Bins t - bins + 1 .. t, of which all lanes are steady: their gain is there. */
+VDI__FN void vdi__kalman_smoother_run(vdi__kalman *r, const vdi__kalman_smoother *f, int64_t t,
+                                      int64_t bins) {
+    const size_t bin = (size_t)r->d * r->size;
+    const int64_t first = t - bins + 1;
+    vdi__kalman_repeat(r, f->Ps, first, bins, t + 1, r->T);
+    if (f->Pc) vdi__kalman_repeat(r, f->Pc, first, bins, t + 1, r->T - 1);
+    for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
+        const bool alive = vdi__kalman_is_alive(r, &r->alive, l);
+        if (alive) r->run.a = vdi__kalman_fix(r, 0, f->y, l, false);
+        for (int64_t s = 0; s < r->desc->nrhs; s++) {
+            const size_t lane = (size_t)(l * r->T) * bin;
+            const size_t at = vdi__kalman_mean(r, s, t) + lane;
+            if (!alive) {
+                memset(f->ms + vdi__kalman_mean(r, s, first) + lane, 0, (size_t)bins * bin);
+                continue;
+            }
+            r->run.bins = bins;
+            r->run.before = f->ms + at + bin;
+            r->run.c = f->mp + at + bin; /* predictions of the bins behind */
+            r->run.h = f->mf + at;
+            r->run.ms = f->ms + at;
+            r->k->lanes_smooth(&r->run);
+        }
+    }
+}
+
 VDI__DEF vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, const void *A, const void *mp,
                                       const void *Pp, const void *mf, const void *Pf, void *work,
                                       void *ms, void *Ps, void *Pc, vdi_error *err) {
@@ -490,6 +652,7 @@ VDI__DEF vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, const void *A
         *matrix[i] = vdi__kalman_take(&r, dd);
     for (size_t i = 0; i < VDI__COUNT(vector); i++)
         *vector[i] = vdi__kalman_take(&r, d);
+    vdi__kalman_take_run(&r);
     r.k->lanes_load(A, dd, 0, 1, NULL, 0, f.a);
     for (r.g = 0; r.g < desc->groups; r.g += r.lanes) {
         r.n = desc->groups - r.g;
@@ -498,6 +661,12 @@ VDI__DEF vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, const void *A
         memset(r.steady, 0, sizeof r.steady);
         for (int64_t t = desc->T - 1; t >= 0; t--) {
             vdi__kalman_alive(&r, t, &r.alive);
+            if (vdi__kalman_smoother_steady(&r, &f, t)) { /* the lanes ahead stay as they are */
+                const int64_t bins = vdi__kalman_smoother_stretch(&r, &f, t);
+                vdi__kalman_smoother_run(&r, &f, t, bins);
+                t -= bins - 1;
+                continue;
+            }
             vdi__kalman_smooth_covariance(&r, &f, t);
             for (int64_t s = 0; s < desc->nrhs; s++)
                 vdi__kalman_smooth_mean(&r, &f, s, t);

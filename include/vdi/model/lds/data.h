@@ -151,6 +151,9 @@ VDI__DEF int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data) {
     return data->observed_bins;
 }
 
+VDI__DEF int64_t vdi_lds_data_window(const vdi_lds_data *data) { return data->window.bins; }
+VDI__DEF size_t vdi_lds_data_bytes(const vdi_lds_data *data) { return data->arena.used; }
+
 /* Is this data of that model? */
 VDI__FN vdi_status vdi__lds_fits(const vdi_lds *p, const vdi_lds_data *a, const char *where,
                                  vdi_error *err) {
@@ -328,6 +331,7 @@ VDI__FN vdi_kalman_desc vdi__lds_kalman(const vdi_lds_data *a) {
     kd.T = a->T;
     kd.d = a->d;
     kd.lengths = a->lane.lengths;
+    kd.shared_w = a->shared_w;
     return kd;
 }
 

@@ -58,6 +58,9 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_distance(vdi_lds_filter *f, const doubl
 /** Take y (n) in; NaN where nothing came, NULL for a bin without a value. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_update(vdi_lds_filter *f, const double *y, const double *u,
                                                 vdi_error *err);
+/** After vdi_lds_update: the standardised innovations e (n) of y, as vdi_lds_innovations has them;
+ * NaN where nothing came. */
+VDI_API void vdi_lds_innovation(const vdi_lds_filter *f, double *e);
 /** vdi_lds_predict and vdi_lds_update. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_step(vdi_lds_filter *f, const double *y, const double *u,
                                               vdi_error *err);
@@ -209,6 +212,14 @@ VDI__DEF vdi_status vdi_lds_update(vdi_lds_filter *f, const double *y, const dou
     f->total += f->log_likelihood;
     vdi__root_square(q, f->cov);
     return VDI_OK;
+}
+
+VDI__DEF void vdi_lds_innovation(const vdi_lds_filter *f, double *e) {
+    const vdi__root *q = (const vdi__root *)f->work;
+    for (int64_t j = 0; j < f->lds->desc.n; j++)
+        e[j] = (double)NAN;
+    for (int64_t j = 0; j < q->m; j++)
+        e[q->seen[j]] = q->v[j] / sqrt(q->s[j]);
 }
 
 VDI__DEF vdi_status vdi_lds_step(vdi_lds_filter *f, const double *y, const double *u,

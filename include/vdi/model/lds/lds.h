@@ -135,6 +135,10 @@ VDI_API int64_t vdi_lds_data_lane(const vdi_lds_data *data, int64_t trial);
 /** Bins with at least one observed value, summed over trials: what a log likelihood per bin divides
  * by. */
 VDI_API int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data);
+/** Bins of a window, where trials are worked on in windows (data_desc.window); else 0. */
+VDI_API int64_t vdi_lds_data_window(const vdi_lds_data *data);
+/** Bytes that they hold: the data, and all that steps and posteriors need. */
+VDI_API size_t vdi_lds_data_bytes(const vdi_lds_data *data);
 
 #endif /* VDI_MODEL_LDS_LDS_H */
 

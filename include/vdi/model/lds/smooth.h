@@ -151,24 +151,14 @@ VDI__FN void vdi__lds_unslot(const vdi_lds_data *a, double *slots, double *out) 
 
 /* ---- the Kalman route ------------------------------------------------------------------------ */
 
-/* What was observed into the filter's arrays. */
-VDI__FN void vdi__lds_filter_inputs(vdi_lds_data *a) {
-    const int64_t dd = a->d * a->d;
-    for (int64_t i = 0; a->shared_w && i < a->lane.count * a->T; i++) {
-        /* the filter reads one W per bin; D is free here */
-        memcpy(a->D + i * dd, a->W, (size_t)dd * sizeof(double));
-    }
-}
-
 VDI__FN vdi_status vdi__lds_filter(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
     const vdi_kalman_desc kd = vdi__lds_kalman(a);
     const vdi_status status = vdi__lds_observe(p, a, a->h, err);
     if (status < 0) return status;
     vdi__lds_fill_w(a);
     vdi__lds_state_inputs(p, a);
-    vdi__lds_filter_inputs(a);
-    return vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->shared_w ? a->D : a->W, a->h, a->c,
-                             a->kalman_work, a->kmp, a->kPp, a->kmf, a->kPf, a->logdet, err);
+    return vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->W, a->h, a->c, a->kalman_work, a->kmp,
+                             a->kPp, a->kmf, a->kPf, a->logdet, err);
 }
 
 /* What a filter left. */
@@ -182,14 +172,14 @@ VDI__FN void vdi__lds_filter_out(const vdi_lds_data *a, const vdi_lds_moments *o
 
 /* The smoother after the filter, and ll: log|J| + log|Q0| + (T-1) log|Q| is the sum of log|Pp_t| -
  * log|Pf_t|. */
-VDI__FN vdi_status vdi__lds_kalman_posterior(const vdi_lds *p, vdi_lds_data *a, bool score,
-                                             vdi_error *err) {
+VDI__FN vdi_status vdi__lds_kalman_posterior(const vdi_lds *p, vdi_lds_data *a,
+                                             const vdi_lds_moments *out, vdi_error *err) {
     const vdi__chain chain = vdi__lds_chain(p);
     const vdi_kalman_desc kd = vdi__lds_kalman(a);
     vdi__chain_prior prior = VDI__ZERO;
     vdi_status status = vdi_kalman_smooth(&kd, p->A, a->kmp, a->kPp, a->kmf, a->kPf, a->kalman_work,
-                                          a->m, a->S, a->O, err);
-    if (status < 0 || !score) return status;
+                                          a->m, a->S, out->Pc ? a->O : NULL, err);
+    if (status < 0 || !out->ll) return status;
     status = vdi__chain_prior_of(&chain, a->prior, &prior, err);
     return status < 0 ? status : vdi__lds_score(p, a, &prior, a->logdet, err);
 }
@@ -236,7 +226,7 @@ VDI__FN vdi_status vdi__lds_smooth_filter(const vdi_lds *p, vdi_lds_data *a,
     if (status == VDI_OK) status = vdi__lds_filter(p, a, err);
     if (status < 0) return status;
     vdi__lds_filter_out(a, out);
-    return out->kalman ? vdi__lds_kalman_posterior(p, a, out->ll != NULL, err) : VDI_OK;
+    return out->kalman ? vdi__lds_kalman_posterior(p, a, out, err) : VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_lds_smooth(const vdi_lds *lds, vdi_lds_data *data,
