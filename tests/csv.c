@@ -67,7 +67,7 @@ TEST(csv, refused) {
         {"\n# only a comment\n", "empty table"},
         {"1,2\n3\n", "line 2 has 1 cells, line 1 has 2"},
         {"# c\na,b\n1,2\n\n3,4,5\n", "line 5 has 3 cells, line 2 has 2"},
-        {"a,b\n1,2\n3,x7\n", "line 3, cell 2: expected a number, found 'x...'"},
+        {"a,b\n1,2\n3,x7\n", "line 3, cell 2: expected a number, found 'x7'"},
         {"1,2\n3,4 5\n", "line 2, cell 2"},
         {"1,\"2\n", "a quote has no end"},
         {"a,b\n1,\"2\"x\n", "a quote has no end, or text follows it"},
@@ -150,6 +150,34 @@ TEST(csv, rows) {
     CHECK_OK(vdi_writer_flush(&w, &err), err);
     CHECK(b.size == strlen(want) && memcmp(b.data, want, b.size) == 0, "%.*s", (int)b.size, b.data);
     vdi_buffer_free(&b);
+}
+
+/* What is no number is told by line, cell and text, numbers with decimal commas too. */
+TEST(csv, bad_cells) {
+    static const struct {
+        const char *text, *told;
+    } bad[] = {
+        {"a,b\n1,2\n3,4x\n", "line 3, cell 2: expected a number, found '4x'"},
+        {"1;2,5\n3;4,25\n", "line 1, cell 2: expected a number with a decimal point, found '2,5'"},
+        {"t;x\n1;2\n3;-4,25\n",
+         "line 3, cell 2: expected a number with a decimal point, found '-4,25'"},
+        {"1\t2\n3\t1,5e3\n",
+         "line 2, cell 2: expected a number with a decimal point, found '1,5e3'"},
+        {"1 2\n3 4,5\n", "line 2, cell 2: expected a number with a decimal point, found '4,5'"},
+        {"1\n\x01\xff\n", "line 2, cell 1: expected a number, found '?" "?'"},
+        {"1\nabcdefghijklmnopqrstuvwxyzabcdefgh\n", "found 'abcdefghijklmnopqrstuvwxyzabcde...'"},
+    };
+    vdi_csv t;
+    vdi_error err;
+    for (size_t i = 0; i < VDI__COUNT(bad); i++) {
+        CHECK_FAILS(read_text(bad[i].text, NULL, &t, &err), VDI_ERR_FORMAT);
+        CHECK(strstr(err.message, bad[i].told), "%s", err.message);
+        vdi_csv_free(&t);
+    }
+    /* commas that separate, beside another separator */
+    CHECK_OK(read_text("a;b,c\n1,2\n", NULL, &t, &err), err);
+    CHECK(t.values.shape[1] == 2 && t.name && strcmp(t.name[0], "a;b") == 0, "a name with ;");
+    vdi_csv_free(&t);
 }
 
 TEST(csv, damage) {

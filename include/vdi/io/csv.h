@@ -11,10 +11,11 @@
  *     if (vdi_csv_save("log.csv", columns, 2, &err) < 0) puts(err.message);
  *
  * Read: cells between commas, semicolons, tabs or spaces (the first of these that the first row
- * holds), in quotes or not (RFC 4180), lines ended by LF or CRLF. A first row with a cell that is
- * no number, or in quotes, is the header. Empty cells, "nan" and "NA" are NaN. Empty lines and
- * lines that begin with '#' are ignored. A row of another length, or a word in place of a number,
- * is VDI_ERR_FORMAT and names the line. Written: commas, LF, the fewest digits that read back, NaN
+ * holds, but not commas that all stand within numbers beside another of them), in quotes or not
+ * (RFC 4180), lines ended by LF or CRLF. A first row with a cell that is no number, or in quotes, is
+ * the header. Empty cells, "nan" and "NA" are NaN. Empty lines and lines that begin with '#' are
+ * ignored. A row of another length, or a word or a decimal comma in place of a number, is
+ * VDI_ERR_FORMAT and names line and cell. Written: commas, LF, the fewest digits that read back, NaN
  * as nan.
  * Does NOT: text columns, decimal commas. Memory: one block for text that is freed, one for the
  * values.
@@ -149,10 +150,47 @@ VDI__FN bool vdi__csv_number(vdi__csv_cell c, double *x) {
     return vdi_text_parse_double(c.begin, n, x) == n;
 }
 
-/* The separator: the first of these that the first row holds outside of quotes. */
+VDI__FN bool vdi__csv_digit(char c) { return c >= '0' && c <= '9'; }
+
+/* Is that a number but for a comma in place of its point? */
+VDI__FN bool vdi__csv_decimal_comma(vdi__csv_cell c) {
+    const char *comma = NULL;
+    char text[40];
+    double x;
+    const size_t n = (size_t)(c.end - c.begin);
+    if (n < 3 || n >= sizeof text || c.bad) return false;
+    memcpy(text, c.begin, n);
+    comma = (const char *)memchr(text, ',', n);
+    if (!comma || comma == text || !vdi__csv_digit(comma[-1])) return false;
+    text[comma - text] = '.';
+    return vdi_text_parse_double(text, n, &x) == n;
+}
+
+/* The message of a cell that is no number. */
+VDI__FN vdi_status vdi__csv_refuse(vdi__csv_cell c, long long line, int64_t cell, const char *name,
+                                   vdi_error *err) {
+    char text[32];
+    size_t n = 0;
+    if (c.bad) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_csv_read", name,
+                             "line %lld, cell %lld: a quote has no end, or text follows it", line,
+                             (long long)cell);
+    }
+    for (const char *p = c.begin; p < c.end && n + 1 < sizeof text; p++)
+        text[n++] = *p >= ' ' && *p <= '~' ? *p : '?';
+    text[n] = 0;
+    return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_csv_read", name,
+                         "line %lld, cell %lld: expected a number%s, found '%s%s'", line,
+                         (long long)cell, vdi__csv_decimal_comma(c) ? " with a decimal point" : "",
+                         text, c.begin + n < c.end ? "..." : "");
+}
+
+/* The separator: the first of these that the first row holds outside of quotes. Commas that all
+ * stand between digits are taken for those of numbers if there is another. */
 VDI__FN char vdi__csv_separator(const char *p, const char *end) {
     static const char separators[] = {',', ';', '\t', ' '};
-    bool seen[sizeof separators] = {false, false, false, false}, quoted = false;
+    bool seen[sizeof separators] = {false, false, false, false}, quoted = false, within = true;
+    const char *begin = p;
     while (p < end && (*p == ' ' || *p == '\t'))
         p++;
     for (; p < end && (quoted || *p != '\n'); p++) {
@@ -161,7 +199,11 @@ VDI__FN char vdi__csv_separator(const char *p, const char *end) {
         const bool last = p + 1 >= end || p[1] == '\n' || p[1] == '\r';
         for (size_t k = 0; k < sizeof separators; k++)
             seen[k] = seen[k] || (!quoted && *p == separators[k] && !(*p == ' ' && last));
+        if (*p != ',' || quoted) continue;
+        within =
+            within && p > begin && vdi__csv_digit(p[-1]) && p + 1 < end && vdi__csv_digit(p[1]);
     }
+    if (seen[0] && within && (seen[1] || seen[2])) seen[0] = false;
     for (size_t k = 0; k < sizeof separators; k++) {
         if (seen[k]) return separators[k];
     }
@@ -212,22 +254,12 @@ VDI__FN vdi_status vdi__csv_parse(const char *text, size_t n, const vdi_allocato
             double x;
             c = vdi__csv_next(&s);
             cells++;
-            if (c.bad) {
-                return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_csv_read", name,
-                                     "line %lld, cell %lld: a quote has no end, or text follows it",
-                                     line, (long long)cells);
-            }
-            bool number = vdi__csv_number(c, &x);
-            if (rows == 0 && c.quoted && c.end > c.begin) header = true;
+            const bool number = vdi__csv_number(c, &x), heads = rows == 0 && !c.bad;
+            if (heads && c.quoted && c.end > c.begin) header = true;
             if (number) continue;
-            if (rows == 0) {
-                header = true;
-            } else {
-                return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_csv_read", name,
-                                     "line %lld, cell %lld: expected a number, found '%c%s", line,
-                                     (long long)cells, *c.begin,
-                                     c.end - c.begin > 1 ? "...'" : "'");
-            }
+            if (!heads || (!c.quoted && vdi__csv_decimal_comma(c)))
+                return vdi__csv_refuse(c, line, cells, name, err);
+            header = true;
         } while (!c.last);
         if (rows == 0) cols = cells;
         if (cells != cols) {
