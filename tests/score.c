@@ -227,3 +227,112 @@ TEST(score, bits_against_another_model) {
               !isfinite(s.bits_per_spike),
           "bits per spike where there is none: %g", s.bits_per_spike);
 }
+
+/* ---- latents --------------------------------------------------------------------------------- */
+
+enum { ROWS = 400, D = 3, N = 2 };
+
+static void draw_latents(double *x, unsigned long long seed) {
+    for (int i = 0; i < ROWS * D; i++)
+        x[i] = test_normal(&seed) * (1 + i % D) + 5;
+}
+
+/* A turned, mirrored, scaled and moved copy is found back; noise takes its share. */
+TEST(score, procrustes) {
+    static double x[ROWS * D], y[ROWS * D], aligned[ROWS * D];
+    const double G[D][D] = {{0.6, 0.8, 0}, {0.8, -0.6, 0}, {0, 0, 1}};
+    double turn[D * D], r2, *work = (double *)malloc(vdi_score_latents_work(D, N) * sizeof *work);
+    unsigned long long seed = 4;
+    vdi_error err = {0};
+    draw_latents(x, 3);
+    for (int r = 0; r < ROWS; r++) {
+        for (int j = 0; j < D; j++) {
+            y[r * D + j] = 7 - j;
+            for (int i = 0; i < D; i++)
+                y[r * D + j] += 2.5 * x[r * D + i] * G[i][j];
+        }
+    }
+    x[4] = NAN; /* the second row is left out */
+    CHECK_OK(vdi_score_procrustes(ROWS, D, x, y, work, turn, aligned, &r2, &err), err);
+    CHECK_CLOSE(r2, 1, 1e-12);
+    for (int i = 0; i < D * D; i++)
+        CHECK_CLOSE(turn[i], G[i / D][i % D], 1e-12);
+    for (int i = 2 * D; i < ROWS * D; i++)
+        CHECK_CLOSE(aligned[i], y[i], 1e-10);
+    double error = 0, spread = 0, mean[D] = {0};
+    for (int i = 0; i < ROWS * D; i++)
+        y[i] += 4 * test_normal(&seed);
+    CHECK_OK(vdi_score_procrustes(ROWS, D, x, y, work, NULL, aligned, &r2, &err), err);
+    for (int i = 0; i < ROWS * D; i++)
+        if (i / D != 1) mean[i % D] += y[i] / (ROWS - 1);
+    for (int i = 0; i < ROWS * D; i++) {
+        if (i / D == 1) continue;
+        error += (y[i] - aligned[i]) * (y[i] - aligned[i]);
+        spread += (y[i] - mean[i % D]) * (y[i] - mean[i % D]);
+    }
+    CHECK(r2 > 0.3 && r2 < 0.95, "r2 %g", r2);
+    CHECK_CLOSE(r2, 1 - error / spread, 1e-12);
+    memset(y, 0, sizeof y);
+    CHECK_FAILS(vdi_score_procrustes(ROWS, D, x, y, work, NULL, NULL, &r2, &err), VDI_ERR_DATA);
+    free(work);
+}
+
+/* Of y = z1 + noise, and of a latent that repeats another. */
+TEST(score, shared_variance) {
+    static double x[ROWS * D], y[ROWS * N];
+    double per[D], shared, r2, column[N];
+    double *work = (double *)malloc(vdi_score_latents_work(D, N) * sizeof *work);
+    double *other = (double *)malloc(vdi_score_linear_r2_work(D, N) * sizeof *other);
+    unsigned long long seed = 5;
+    vdi_error err = {0};
+    draw_latents(x, 6);
+    for (int r = 0; r < ROWS; r++) {
+        y[r * N] = x[r * D] + 0.5 * x[r * D + 2] + 0.5 * test_normal(&seed);
+        y[r * N + 1] = 3 * x[r * D + 1] + test_normal(&seed);
+    }
+    CHECK_OK(vdi_score_shared_variance(ROWS, D, x, N, y, work, per, &shared, &err), err);
+    CHECK_OK(vdi_score_linear_r2(ROWS, D, x, N, y, ROWS, other, column, &r2, &err), err);
+    CHECK_CLOSE(shared, r2, 1e-12);
+    CHECK_CLOSE(per[0] + per[1] + per[2], shared, 1e-12);
+    CHECK(per[1] > per[0] && per[0] > 0.01 && per[2] > 0.01, "%g %g %g", per[0], per[1], per[2]);
+    for (int r = 0; r < ROWS; r++)
+        x[r * D + 1] = 2 * x[r * D] + 1;
+    CHECK_OK(vdi_score_shared_variance(ROWS, D, x, N, y, work, per, &shared, &err), err);
+    CHECK(per[1] == 0, "a repeated latent adds %g", per[1]);
+    memset(y, 0, sizeof y);
+    CHECK_FAILS(vdi_score_shared_variance(ROWS, D, x, N, y, work, per, &shared, &err),
+                VDI_ERR_DATA);
+    free(work);
+    free(other);
+}
+
+/* What the latents say is decoded from trials that were not seen; what they do not say is not. */
+TEST(score, ridge) {
+    static double x[ROWS * D], y[ROWS * N], decoded[ROWS * N];
+    double r2, *work = (double *)malloc(vdi_score_latents_work(D, N) * sizeof *work);
+    unsigned long long seed = 7;
+    vdi_score_decode how = {0};
+    vdi_error err = {0};
+    draw_latents(x, 8);
+    for (int r = 0; r < ROWS; r++) {
+        y[r * N] = 2 * x[r * D] - x[r * D + 1] + 4;
+        y[r * N + 1] = x[r * D + 2];
+    }
+    how.each = 20;
+    CHECK_OK(vdi_score_ridge(&how, ROWS, D, x, N, y, work, decoded, &r2, &err), err);
+    CHECK(r2 > 0.9999, "r2 %g", r2);
+    /* a fold's own rows do not reach its map */
+    const double before = decoded[0];
+    for (int r = 0; r < 20; r++)
+        y[r * N] += 1000;
+    CHECK_OK(vdi_score_ridge(&how, ROWS, D, x, N, y, work, decoded, &r2, &err), err);
+    CHECK(decoded[0] == before, "%g became %g", before, decoded[0]);
+    for (int i = 0; i < ROWS * N; i++)
+        y[i] = test_normal(&seed);
+    CHECK_OK(vdi_score_ridge(&how, ROWS, D, x, N, y, work, decoded, &r2, &err), err);
+    CHECK(r2 < 0.01, "noise is decoded with an R2 of %g", r2);
+    how.each = ROWS;
+    CHECK_FAILS(vdi_score_ridge(&how, ROWS, D, x, N, y, work, decoded, &r2, &err),
+                VDI_ERR_ARGUMENT);
+    free(work);
+}

@@ -141,6 +141,7 @@
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_SCORE_IMPLEMENTATION)
 #include "model/score/score.h"
+#include "model/score/latents.h"
 #include "model/score/spikes.h"
 #endif
 #if !defined(VDI_STATIC) || defined(VDI_VILDS_IMPLEMENTATION)
