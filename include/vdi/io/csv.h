@@ -11,7 +11,7 @@
  *     if (vdi_csv_save("log.csv", columns, 2, &err) < 0) puts(err.message);
  *
  * Read: cells between commas, semicolons, tabs or spaces (the first of these that the first row
- * holds, but not commas that all stand within numbers beside another of them), in quotes or not
+ * holds, but not commas that all stand within numbers, beside another of them), in quotes or not
  * (RFC 4180), lines ended by LF or CRLF. A first row with a cell that is no number, or in quotes, is
  * the header. Empty cells, "nan" and "NA" are NaN. Empty lines and lines that begin with '#' are
  * ignored. A row of another length, or a word or a decimal comma in place of a number, is

@@ -32,8 +32,8 @@ typedef struct vdi_score_decode {
 /** Numbers of `work`. */
 VDI_API size_t vdi_score_latents_work(int64_t d, int64_t n);
 /** aligned (rows,d) = scale (x - mean x) G + mean reference, nearest to reference (rows,d) by least
- * squares, with an orthogonal G (d,d), which `turn` receives if it is not NULL; *r2 of it. `aligned`
- * may be NULL, or x. VDI_ERR_DATA if one of the two does not vary. */
+ * squares, with an orthogonal G (d,d), which `turn` receives if it is not NULL; *r2 of it.
+ * `aligned` may be NULL, or x. VDI_ERR_DATA if one of the two does not vary. */
 VDI_API VDI_NODISCARD vdi_status vdi_score_procrustes(int64_t rows, int64_t d, const double *x,
                                                       const double *reference, double *work,
                                                       double *turn, double *aligned, double *r2,
