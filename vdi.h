@@ -52,14 +52,15 @@
  */
 #ifndef VDI_CORE_SYSTEM_H
 #define VDI_CORE_SYSTEM_H
-/* core/names_begin.h - the user's macros step aside while vdi is read
+/* core/names_begin.h - the user's macros are set aside while vdi is read
  *
  * The implementation calls a matrix A and a distance near, and a user's macros may be called the
  * same: single letters, and what windows.h, X11, Arduino and the like define. Each is pushed and
  * undefined here and popped at the end, so that neither side sees the other. windows.h, which
  * defines some of them, is included before (core/win32.h), or the user would lose what it defines;
  * around it, with VDI__LETTERS_ALONE, only single letters step aside.
- * Compilers without push_macro are left alone: there the user undefines what is in the way.
+ * With compilers that lack push_macro nothing is done: there the user has to undefine what
+ * conflicts.
  */
 #if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER) || defined(__TINYC__)
 /* single letters */
@@ -779,14 +780,15 @@
 #define VDI__NOMINMAX
 #endif
 #define VDI__LETTERS_ALONE
-/* core/names_begin.h - the user's macros step aside while vdi is read
+/* core/names_begin.h - the user's macros are set aside while vdi is read
  *
  * The implementation calls a matrix A and a distance near, and a user's macros may be called the
  * same: single letters, and what windows.h, X11, Arduino and the like define. Each is pushed and
  * undefined here and popped at the end, so that neither side sees the other. windows.h, which
  * defines some of them, is included before (core/win32.h), or the user would lose what it defines;
  * around it, with VDI__LETTERS_ALONE, only single letters step aside.
- * Compilers without push_macro are left alone: there the user undefines what is in the way.
+ * With compilers that lack push_macro nothing is done: there the user has to undefine what
+ * conflicts.
  */
 #if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER) || defined(__TINYC__)
 /* single letters */
@@ -1216,14 +1218,15 @@
 #endif
 
 /* ======== core/names_begin.h ======== */
-/* core/names_begin.h - the user's macros step aside while vdi is read
+/* core/names_begin.h - the user's macros are set aside while vdi is read
  *
  * The implementation calls a matrix A and a distance near, and a user's macros may be called the
  * same: single letters, and what windows.h, X11, Arduino and the like define. Each is pushed and
  * undefined here and popped at the end, so that neither side sees the other. windows.h, which
  * defines some of them, is included before (core/win32.h), or the user would lose what it defines;
  * around it, with VDI__LETTERS_ALONE, only single letters step aside.
- * Compilers without push_macro are left alone: there the user undefines what is in the way.
+ * With compilers that lack push_macro nothing is done: there the user has to undefine what
+ * conflicts.
  */
 #if defined(__GNUC__) || defined(__clang__) || defined(_MSC_VER) || defined(__TINYC__)
 /* single letters */
@@ -1502,11 +1505,11 @@
 /* ======== core/glue_begin.h ======== */
 /* core/glue_begin.h - from here on gcc compiles with little effort
  *
- * Time is spent in the kernels. What stands around them checks, walks and calls; gcc takes twice as
+ * Time is spent in the kernels. The code around them checks, walks and calls; gcc takes twice as
  * long for it at -O2 as at -O1, and small products, solvers and OASIS are as fast. So, where the
  * user asks for more than -O1, these bodies are compiled at -O1; glue_end.h goes back to the user's
- * level. Random numbers, the dispatch of kernels and the tape's nodes stand outside: a node would
- * take a quarter longer. Nothing happens with other compilers, at -O0 and at -Os.
+ * level. Random numbers, the dispatch of kernels and the tape's nodes are outside this region: a
+ * node would take a quarter longer. Nothing happens with other compilers, at -O0 and at -Os.
  */
 #if !defined(VDI_STATIC) || defined(VDI_CORE_IMPLEMENTATION)
 
@@ -1567,14 +1570,14 @@ VDI__LINK size_t vdi__utf8_put(char *out, uint32_t c);
 
 
 /* ======== core/status.h ======== */
-/* core/status.h - how vdi says that something went wrong
+/* core/status.h - how vdi reports errors
  *
  * Do this:
  *     vdi_error err;
  *     if (vdi_something(..., &err) < 0) puts(err.message);     (err may also be NULL)
  *
- * A status of 0 is success, negative an error, positive a normal end that the caller may want to
- * know of.
+ * A status of 0 is success, negative an error, positive a normal but notable outcome (not
+ * converged, end of data).
  * vdi never aborts, exits or prints. After an error every object is as it was before the call,
  * unless its function says otherwise. There is no global error state; distinct vdi_error objects
  * belong to distinct threads.
@@ -1635,9 +1638,8 @@ VDI_API vdi_status vdi_error_set(vdi_error *err, vdi_status status, const char *
  *     vdi_arena_reset(&a);                             keeps the memory for the next round
  *     vdi_arena_free(&a);
  *
- * An arena hands out blocks aligned to 64 bytes and takes them back all at once. It is not
- * thread-safe: one per thread. After a reset the same sequence of requests makes no call to the
- * allocator.
+ * An arena allocates blocks aligned to 64 bytes and frees them all at once. It is not thread-safe:
+ * one per thread. After a reset the same sequence of requests makes no call to the allocator.
  */
 #ifndef VDI_CORE_ALLOC_H
 #define VDI_CORE_ALLOC_H
@@ -1729,7 +1731,7 @@ VDI__INLINE size_t vdi_array_size(size_t size, int64_t n0, int64_t n1, int64_t n
 
 
 /* ======== core/log.h ======== */
-/* core/log.h - what vdi would say if asked: silent unless a logger is given
+/* core/log.h - a log of notable events: silent unless a logger is set
  *
  * Do this:
  *     void say(const vdi_log_record *r, void *user) { fprintf(stderr, "%s\n", r->message); }
@@ -1971,8 +1973,8 @@ VDI__LINK int64_t vdi__shape_count(int ndim, const int64_t *shape);
  * A model knows no file format: it names its tensors and writes its description as text, and io
  * writes any such list. Numbers in metadata are exact: what is read back is the same bits, in every
  * locale.
- * Memory: names, tensors and texts belong to the model that hands them out. Errors: a list that is
- * full says so by its status.
+ * Memory: names, tensors and texts belong to the model that hands them out. Errors: adding to a
+ * full list returns an error status.
  */
 #ifndef VDI_CORE_STATE_H
 #define VDI_CORE_STATE_H
@@ -2041,8 +2043,8 @@ VDI_API vdi_status vdi_meta_put_real(vdi_meta_list *list, const char *key, doubl
  *     if (vdi_fields_check(&table, &d, &err) < 0) puts(err.message);   "cutoff is 3: expected ..."
  *
  * Zero means the default. Where zero is a value of its own, the description has a bool beside the
- * field (its twin): set, the field is taken as it stands. A default that depends on other fields is
- * no number: the row says VDI_FIELD_COMPUTED, and the model fills it in.
+ * field (its twin): if it is set, the field is used as given. A default that depends on other
+ * fields is no number: the row says VDI_FIELD_COMPUTED, and the model fills it in.
  * What it does NOT do: pointers, callbacks and sizes that depend on each other; a model checks
  * those by hand.
  */
@@ -2182,7 +2184,7 @@ VDI_API vdi_status vdi_fields_read(const vdi_fields *fields, void *desc, const v
  * position), so there is no state to warm up and any position can be jumped to. A stream has 2^66
  * words; seed is the key, block and stream are the counter.
  *
- * What is the same bits where: words, uniforms, below, bernoulli and permutations on every
+ * Which results have the same bits: words, uniforms, below, bernoulli and permutations on every
  * platform; normals in 97 of 100 draws too, but the others, and exponential, gamma, Poisson and
  * binomial, call exp, log and pow of the C library, whose last bit differs between libraries, so
  * they are the same within one build. docs/guide/random.md has the details.
@@ -2256,20 +2258,20 @@ VDI_API void vdi_rng_fill_normal(vdi_rng *rng, vdi_dtype dtype, int64_t n, void 
  *     vdi_pool_run(pool, 100, job, user);   job(0..99, worker, user), returns when all are done
  *     vdi_pool_destroy(pool);
  *
- * The caller works too: a pool of 2 has one thread besides it. Which worker takes which job is not
- * fixed, so a job must depend on its index alone; then the number of threads never shows in the
- * bits. Workers wait on a condition variable and never spin (on a busy machine spinning peers were
- * slowed a hundred times). A NULL pool runs the jobs on the caller.
+ * The calling thread works too: a pool of 2 starts one more thread. Which worker takes which job is
+ * not fixed, so a job must depend on its index alone; then the bits do not depend on the number of
+ * threads. Workers wait on a condition variable and never spin (on a busy machine spinning slows a
+ * program down a hundred times). A NULL pool runs the jobs on the caller.
  *
  * What it does not do: futures, priorities, work stealing, nested runs.
  * Memory: one block, taken at create. Threads: one run at a time per pool; distinct pools are
  * independent.
  * Fork: a child has a copy of the pool, but none of its threads. There it runs its jobs on the
- * caller, with the same results, and vdi_pool_destroy gives back the memory alone; the child may
- * make a pool of its own (where the system lets it start threads). What a job of the parent was
- * doing at that moment stays half done.
- * Errors: where the system refuses a thread, the pool is smaller than asked for, not an error:
- * vdi_pool_threads tells. With VDI_NO_THREADS a pool has one worker.
+ * caller, with the same results, and vdi_pool_destroy only frees the memory; the child may create
+ * its own pool (where the system lets it start threads). A job of the parent that was running at
+ * that moment is not completed in the child.
+ * Errors: if the system refuses a thread, the pool is smaller than requested, which is not an
+ * error: vdi_pool_threads returns its size. With VDI_NO_THREADS a pool has one worker.
  */
 #ifndef VDI_CORE_POOL_H
 #define VDI_CORE_POOL_H
@@ -2353,7 +2355,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_ranks_agree(const vdi_ranks *r, vdi_status 
 /* ======== kernel/cpu.h ======== */
 /* kernel/cpu.h - which instruction set the kernels use
  *
- * Do this (or nothing: the best path is found by itself at the first kernel call):
+ * Do this (or nothing: the best path is chosen automatically at the first kernel call):
  *     puts(vdi_simd_name(vdi_simd_active()));   "avx512"
  *     vdi_simd_set(VDI_SIMD_AVX2);   never above this from here on (for tests and comparisons)
  *
@@ -2600,8 +2602,8 @@ typedef void vdi__binary_fn(size_t n, const void *a, int a_step, const void *b, 
  *     vdi_affine(VDI_F32, rows, out, in, x, in, W, out, bias, VDI_ACT_TANH, 0, y, out);
  *
  * Every element of C is one chain of fused multiply-adds over k in rising order, begun at 0 (at C
- * with VDI_GEMM_ACC, at the bias in vdi_affine). So it does not depend on m, n, how the work is
- * cut, or the thread count; AVX2, AVX-512 and NEON give the same bits. A leading dimension may be
+ * with VDI_GEMM_ACC, at the bias in vdi_affine). So it does not depend on m, n, the blocking, or
+ * the number of threads; AVX2, AVX-512 and NEON give the same bits. A leading dimension may be
  * smaller than the row is long: rows may overlap in A, which is how conv1d is a gemm.
  * C may not overlap A or B. No memory is allocated; at most 24 KiB of stack is used.
  */
@@ -2718,7 +2720,7 @@ typedef void vdi__tile_fn(const vdi__tile *t);
  * x (B,T,cin), w (width,cin,cout), y (B,T,cout), all packed:
  *     y[b,t,o] = act(bias[o] + sum_{j,i} x[b, t - pad_left + j, i] w[j,i,o]),
  *     x = 0 outside 0..T-1.
- * The dilated form looks at every `dilation`-th frame: x[b, t - pad_left + j dilation, i].
+ * The dilated form uses every `dilation`-th frame: x[b, t - pad_left + j dilation, i].
  * pad_left = (width-1)/2 is the usual "same" padding, width-1 a causal filter, 0 looks only ahead.
  * Each output is one chain of FMAs over (j,i) in rising order that leaves the padding out: a window
  * fed frame by frame gives the same bits as the whole. (It is a gemm whose rows overlap: row t of
@@ -3026,8 +3028,8 @@ typedef struct vdi__target {
  * given, the lower one is read) and sub-diagonal blocks E_t = J_{t+1,t}. Arrays are packed,
  * row-major: D (B,T,d,d), E (B,T-1,d,d), vectors (S,B,T,d) with S the number of right-hand sides.
  * J = L L': L_1 = chol D_1, M_t = E_t L_t^{-T}, L_{t+1} = chol(D_{t+1} - M_t M_t').
- * Ragged trials: `lengths` (B) says how many blocks of each trial count; what lies behind them is
- * not read, and is written as 0. Everything is O(T d^3) and allocates nothing after init.
+ * Ragged trials: `lengths` (B) says how many blocks of each trial are valid; the ones after them
+ * are not read, and are written as 0. Everything is O(T d^3) and allocates nothing after init.
  *
  * How it runs: up to d = 24 and with enough trials one trial per SIMD lane; otherwise trial after
  * trial along the rows of its blocks, with the elimination's chain of pivots kept in registers up
@@ -3036,9 +3038,9 @@ typedef struct vdi__target {
  * lane.
  *
  * Errors: a block that is not positive definite (or not finite) gives VDI_ERR_NOT_POSITIVE_DEFINITE
- * naming trial and block; the factor is then unusable until the next successful factor call: what
- * is asked of it until then is NaN (adjoints add nothing). Threads: one object per thread, or
- * desc.pool. What it does not do: pivoting, indefinite matrices, blocks of different size.
+ * naming trial and block; the factor is then unusable until the next successful factor call, and
+ * every result from it is NaN (adjoints add nothing). Threads: one object per thread, or desc.pool.
+ * What it does not do: pivoting, indefinite matrices, blocks of different size.
  */
 #ifndef VDI_LINALG_BLOCKTRI_H
 #define VDI_LINALG_BLOCKTRI_H
@@ -3109,8 +3111,8 @@ typedef struct vdi__bt_op {
     const vdi__target *out, *scaled;
 } vdi__bt_op;
 
-/* Blocks t0..t1 of T. L and N: blocks of U' and N' (blocktri_group.h); g: scratch of two blocks,
- * kept from call to call. */
+/* Blocks t0..t1 of T; in rows all. L and N: blocks of U' and N' (blocktri_group.h); g: scratch, of
+ * lanes two blocks that are kept from call to call. */
 typedef struct vdi__bt_factor {
     bool rows;
     int64_t d, T, t0, t1;
@@ -3151,6 +3153,9 @@ typedef enum vdi__bt_kind {
        double scale))                                                                              \
     X(blocktri_transpose, LENT, void,                                                              \
       (int64_t count, int64_t d, bool lower, const void *src, void *dst))                          \
+    X(blocktri_forward, LENT, void, (int64_t d, int64_t T, const void *L, const void *N, void *y)) \
+    X(blocktri_backward, LENT, void,                                                               \
+      (bool roots, int64_t d, int64_t T, const void *L, const void *N, void *y))                   \
     X(blocktri_add, LENT, void, (int64_t n, double scale, const void *src, void *dst))             \
     X(blocktri_matvec, OWN, void,                                                                  \
       (int64_t d, int64_t T, const void *D, const void *E, const void *x, void *y))                \
@@ -3180,8 +3185,7 @@ typedef enum vdi__bt_kind {
  * eigenvalues.
  * Memory: none is allocated; at most 32 KiB of stack. `work` is the caller's, and need not be
  * cleared.
- * Errors: NaN and infinity are found and reported, never passed on in silence. Threads: all
- * functions are pure.
+ * Errors: NaN and infinity are detected and reported. Threads: all functions are pure.
  */
 #ifndef VDI_LINALG_DENSE_H
 #define VDI_LINALG_DENSE_H
@@ -3272,12 +3276,12 @@ typedef void vdi__solve_fn(const vdi__solve *s);
  *     information
  *     W_t = C' R^{-1} C (d,d) and h_t = C' R^{-1} (y_t - b)  (rows of missing entries left out).
  *
- * The update is done in square-root form, so that nothing is inverted and no covariance can lose
- * its sign:
+ * The update is done in square-root form, so that no matrix is inverted and every covariance stays
+ * positive semidefinite:
  *     Pp = L L',  I + L' W L = G G',  K = L G^{-T},  Pf = K K',  mf = mp + K K' (h - W mp).
  * Source: Kalman 1960, Rauch, Tung, Striebel 1965; the form of the update by Woodbury's identity.
  *
- * Arrays are packed: covariances (G,T,d,d), means (S,G,T,d). Behind a group's length everything is
+ * Arrays are packed: covariances (G,T,d,d), means (S,G,T,d). Beyond a group's length everything is
  * written as 0.
  */
 #ifndef VDI_LINALG_KALMAN_H
@@ -3290,6 +3294,7 @@ typedef struct vdi_kalman_desc {
     int64_t nrhs;           /**< S: mean sequences per group */
     int64_t T, d;           /**< bins, state dimension */
     const int64_t *lengths; /**< (G), or NULL: all T */
+    bool shared_w;          /**< W is one (d,d), that of all bins */
 } vdi_kalman_desc;
 
 /** Bytes of scratch for both functions; SIZE_MAX if the sizes are out of range. */
@@ -3304,7 +3309,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, 
                                                    void *mp, void *Pp, void *mf, void *Pf,
                                                    void *logdet, vdi_error *err);
 /** Smooth what vdi_kalman_filter left: ms (S,G,T,d), Ps (G,T,d,d), Pc (G,T-1,d,d) = Cov(z_{t+1},
- * z_t | y). */
+ * z_t | y), or NULL. */
 VDI_API VDI_NODISCARD vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, const void *A,
                                                    const void *mp, const void *Pp, const void *mf,
                                                    const void *Pf, void *work, void *ms, void *Ps,
@@ -3314,6 +3319,18 @@ VDI_API VDI_NODISCARD vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, 
  * Lane matrices: arrays of vectors, a group of trials per lane (kalman_body.h). Strides count
  * vectors.
  */
+/* Means of one lane over bins whose gains stay: matrices (d,ld), columns of the factor in rows,
+ * ld a multiple of the lanes; vectors (bins,d), on the way back with the last bin first; scratch of
+ * four times ld. */
+typedef struct vdi__kalman_run {
+    int64_t d, ld, bins;
+    const void *a, *w, *k, *kt; /* A, W, K' and K of the filter; Y' of the smoother in a */
+    const void *c, *h;
+    const void *before; /* mf of the bin before; ms of the bin behind */
+    void *mp, *mf, *ms;
+    void *work;
+} vdi__kalman_run;
+
 #define VDI__LINALG_KERNELS_KALMAN(X)                                                             \
     X(lanes, OWN, int64_t, (void))                                                                \
     X(lanes_load, OWN, void,                                                                      \
@@ -3331,7 +3348,9 @@ VDI_API VDI_NODISCARD vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, 
       (int64_t count, const void *a, const void *b, const void *alive, void *out))                \
     X(lanes_mean, OWN, void,                                                                      \
       (int64_t d, const void *a, const void *alive, const void *other, void *out))                \
-    X(lanes_twice, OWN, void, (int64_t T, const void *logs, void *out))
+    X(lanes_twice, OWN, void, (int64_t T, const void *logs, void *out))                           \
+    X(lanes_filter, OWN, void, (const vdi__kalman_run *o))                                        \
+    X(lanes_smooth, OWN, void, (const vdi__kalman_run *o))
 
 #endif /* VDI_LINALG_KALMAN_H */
 
@@ -3379,7 +3398,7 @@ typedef struct vdi__linalg_kernels {
  * cotangents of h, eps, D and E. Convention: the cotangent of D_t is symmetric (dF = sum_ij Dbar_ij
  * dD_ij for a symmetric dD), that of E_t is for the stored lower block (so it holds both places in
  * which E_t stands in J). Source: the adjoints of Cholesky (Murray 2016) and of the selected
- * inverse; docs/guide/blocktri.md derives them. All need the factor of the very D, E whose
+ * inverse; docs/guide/blocktri.md derives them. All need the factor of the same D, E whose
  * cotangents they add; without one they add nothing. What it does not do: derivatives of
  * derivatives.
  */
@@ -3479,17 +3498,17 @@ VDI_API void vdi_poisson_lognormal(size_t count, const double *y, const double *
  *     vdi_tape_destroy(t);
  *
  * Define-by-run: each operation computes its value at once and remembers its inputs; backward walks
- * them in reverse. A vdi_var is a handle of two words, good until the next reset. Values are
+ * them in reverse. A vdi_var is a handle of two words, valid until the next reset. Values are
  * packed, row-major, F32 or F64 (one graph may hold both: vdi_var_cast).
  *
  * Errors: operations return the null variable on failure, and so does every operation after it; the
- * first error stays until reset, so mathematics is written as mathematics and checked once, by
+ * first error stays until reset, so formulas are written as formulas and checked once, by
  * vdi_tape_backward or vdi_tape_status. A handle from before the last reset, or from another tape,
  * is an error too, not a crash.
  * Memory: nodes, values and gradients come from one bump allocator in blocks that a reset keeps.
- * The same step again calls the allocator no more. With desc.memory everything lives in the
- * caller's block; desc.measure runs a step on shapes alone, without reading or writing data, and
- * vdi_tape_bytes then tells how large that block has to be.
+ * Repeating a step allocates nothing. With desc.memory everything lives in the caller's block;
+ * desc.measure runs a step on shapes alone, without reading or writing data, and vdi_tape_bytes
+ * then returns how large that block has to be.
  * Threads: one tape per thread. Equal inputs give equal bits, and so do two backward runs.
  * What it does NOT do: second derivatives, in-place operations, graphs that outlive a reset, checks
  * for NaN (the optimiser makes them).
@@ -4166,7 +4185,7 @@ VDI_API vdi_param_desc vdi_param_make(const char *name, vdi_init init, double sc
  *
  * Weights are stored (in, out), convolutions (width, in, out). Every tensor begins on a 64-byte
  * line of its block; the gaps are zero, so whole blocks can be summed and stepped. vdi_params_state
- * hands the values out by name for any file format.
+ * lists the values by name for any file format.
  * Threads: a set is not locked; several tapes that run at once take copies with gradients of their
  * own (vdi_params_share).
  */
@@ -4248,10 +4267,10 @@ VDI_API vdi_var vdi_tape_param(vdi_tape *t, const vdi_param *p);
  *     vdi_params_zero_grad(params);
  *     vdi_optim_destroy(o);
  *
- * A step is a transaction: where the gradient, the parameters or the result would leave the finite
- * numbers, it gives VDI_ERR_NUMERIC and neither parameters nor the optimiser's memory change.
- * vdi_optim_state hands out the memory and the step count by name; with them and the parameters a
- * run goes on to the bit.
+ * A step is a transaction: if the gradient, the parameters or the result are not finite, it returns
+ * VDI_ERR_NUMERIC and changes neither the parameters nor the optimiser's state. vdi_optim_state
+ * lists the moments and the step count by name; restored with the parameters, a run continues with
+ * the same bits.
  */
 #ifndef VDI_GRAD_OPTIM_H
 #define VDI_GRAD_OPTIM_H
@@ -4351,9 +4370,9 @@ VDI_API const vdi_state *vdi_optim_state(vdi_optim *o);
  *     ... vdi_params_create(list, n, ...) ...
  *     vdi_var y = vdi_mlp_apply(t, &net, &params->item[0], x);   its parameters begin at item 0
  *
- * No objects, no hidden state: a description, a stretch of a parameter set, and the operations of
- * grad/. The declare functions return how many parameters they describe, writing those that fit
- * into `list` (which may be NULL, with room 0, to count).
+ * There are no objects and no hidden state: a layer is a description, a range of a parameter set,
+ * and the operations of grad/. The declare functions return how many parameters they describe,
+ * writing those that fit into `list` (which may be NULL, with a capacity of 0, to count).
  */
 #ifndef VDI_GRAD_LAYERS_H
 #define VDI_GRAD_LAYERS_H
@@ -4459,8 +4478,9 @@ VDI_API vdi_var vdi_gru_apply(vdi_tape *t, const vdi_gru_desc *d, const vdi_para
  *     vdi_var lp = vdi_var_poisson_log_prob(t, y, log_rate);   element by element, in nats
  *     vdi_var per_trial = vdi_var_sum_axis(t, vdi_var_sum_axis(t, lp, -1, false), -1, false);
  *
- * Element by element unless said otherwise: nothing is summed that a caller might need apart
- * (importance weights, ragged trials). Everything broadcasts. Densities over counts include log y!.
+ * Element by element unless stated otherwise: terms that a caller might need separately are not
+ * summed (importance weights, ragged trials). Everything broadcasts. Densities over counts include
+ * log y!.
  */
 #ifndef VDI_GRAD_DIST_H
 #define VDI_GRAD_DIST_H
@@ -4529,11 +4549,11 @@ VDI_API vdi_var vdi_var_normal_kl_standard(vdi_tape *t, vdi_var mean, vdi_var lo
  *     vdi_check_report r;
  *     if (vdi_check_gradient(&desc, &r, &err) < 0 || r.worst > 1e-6) puts(r.text);
  *
- * The function under test is the model's own code, run in float64 on a tape of its own. It may
- * return any shape: what is checked then is its product with a fixed random cotangent. Inputs and
- * parameters are disturbed in place, one number at a time, and put back. The function has to be
- * deterministic (give it its random numbers as inputs), and smooth near the point: a kink within
- * the step of a difference shows as an error.
+ * The function under test is the model's own code, run in float64 on a separate tape. It may return
+ * any shape; the check then uses its product with a fixed random cotangent. Inputs and parameters
+ * are perturbed in place, one number at a time, and restored. The function has to be deterministic
+ * (give it its random numbers as inputs), and smooth near the point: a kink within the step of a
+ * difference shows as an error.
  *
  * A symmetric argument (the D of a blocktri, the A of a Cholesky) has to be built inside the
  * function from free numbers.
@@ -4597,11 +4617,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_check_taylor(const vdi_check_desc *desc, do
 #if !defined(VDI_STATIC) || defined(VDI_LDS_IMPLEMENTATION)
 
 /* ======== model/lds/parameters.h ======== */
-/* model/lds/parameters.h - the parameters of lds and plds: how they lie in memory, what is checked
- * of them, and what their states say
+/* model/lds/parameters.h - the parameters of lds and plds: their layout in memory, their checks,
+ * and their states
  *
- * Nothing public. A block of float64, matrix behind matrix, and as large a block for the step under
- * way: what a step makes of them is looked at as a whole before any of it counts.
+ * Nothing public. One block of float64 holds all matrices, and a second block of the same size the
+ * result of a step, which is checked as a whole before it replaces the first.
  */
 #ifndef VDI_MODEL_LDS_PARAMETERS_H
 #define VDI_MODEL_LDS_PARAMETERS_H
@@ -4609,8 +4629,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_check_taylor(const vdi_check_desc *desc, do
 
 
 /* ======== model/lds/series.h ======== */
-/* model/lds/series.h - observations of trials as every time-series model here takes them: an array
- * (trials,T,n) or (T,n), beside it inputs, offsets and the lengths of ragged trials
+/* model/lds/series.h - observations of trials in the form that all time-series models take: an
+ * array (trials,T,n) or (T,n), with inputs, offsets and the lengths of ragged trials
  *
  * Nothing public: the checks of lds, plds and vilds, and the messages that they give.
  */
@@ -4687,14 +4707,14 @@ typedef struct vdi_lds_ties {
 
 
 /* ======== model/lds/chain.h ======== */
-/* model/lds/chain.h - the latents of lds and plds: a Gauss-Markov chain, as a prior and as EM
- * learns it
+/* model/lds/chain.h - the Gauss-Markov chain of the latents of lds and plds: the prior, and its
+ * M-step
  *
  *     z_1 ~ N(x0, Q0),   z_t = A z_{t-1} + B u_t + N(0,Q)
  *
- * Public are only the names of the parameters. Both models bring posterior moments of z
- * (vdi__chain_moments) and get A, B, Q, x0, Q0 in closed form. With x_t = (z_{t-1}, u_t), sums over
- * t > 1, means over trials:
+ * Only the names of the parameters are public. Both models pass posterior moments of z
+ * (vdi__chain_moments) and obtain A, B, Q, x0, Q0 in closed form. With x_t = (z_{t-1}, u_t), sums
+ * over t > 1, means over trials:
  *
  *     (A, B) = S_zx S_xx^{-1},   Q = (S_zz - (A,B) S_zx' - S_zx (A,B)' + (A,B) S_xx (A,B)') / steps
  *     x0 = mean of E z_1,        Q0 = mean of E (z_1 - x0)(z_1 - x0)'
@@ -4754,13 +4774,13 @@ enum {
  *
  * Posterior moments and log p(y) are in smooth.h, learning in em.h and its start in start.h,
  * drawing and forecasting in sample.h.
- * Everything is float64: this model is the exact one that the others are held against. Trials may
- * be ragged (`lengths`), and any single value may be missing. T = 1 works.
+ * Everything is float64: this is the exact model that the others are checked against. Trials may be
+ * ragged (`lengths`), and any single value may be missing. T = 1 works.
  * Memory: create and data_create allocate; nothing else does, except that trials in windows
- * (data_desc.window) get memory for all bins at once when something first needs it: samples, filter
+ * (data_desc.window) allocate memory for all bins at once when it is first needed: samples, filter
  * moments, a model with semidefinite covariances, and for the time of vdi_lds_init.
- * Errors: statuses; parameters stay as they were. Threads: one object per thread, or data_desc.pool.
- * Source of the formulas: docs/guide/lds.md.
+ * Errors: statuses; the parameters are then unchanged. Threads: one object per thread, or
+ * data_desc.pool. Source of the formulas: docs/guide/lds.md.
  * What it does not do: time-varying parameters, inputs that are missing.
  */
 #ifndef VDI_MODEL_LDS_LDS_H
@@ -4863,12 +4883,16 @@ VDI_API int64_t vdi_lds_data_lane(const vdi_lds_data *data, int64_t trial);
 /** Bins with at least one observed value, summed over trials: what a log likelihood per bin divides
  * by. */
 VDI_API int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data);
+/** Bins of a window, where trials are worked on in windows (data_desc.window); else 0. */
+VDI_API int64_t vdi_lds_data_window(const vdi_lds_data *data);
+/** Bytes that they hold: the data, and all that steps and posteriors need. */
+VDI_API size_t vdi_lds_data_bytes(const vdi_lds_data *data);
 
 #endif /* VDI_MODEL_LDS_LDS_H */
 
 
 /* ======== model/lds/root.h ======== */
-/* model/lds/root.h - the Kalman filter of lds with the root of the covariance in place of it
+/* model/lds/root.h - the square-root form of the Kalman filter of lds
  *
  * Nothing public. P = S S' throughout, so that Q, Q0 and R may be semidefinite (a known start, a
  * sum without noise, the companion form of an autoregression), and numbers many digits apart lose
@@ -4900,10 +4924,11 @@ VDI_API int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data);
  *         printf("%g %g\n", f.mean[0], f.log_likelihood);
  *     }
  *
- * A step is vdi_lds_predict and vdi_lds_update; between the two, vdi_lds_measurement says what is
- * about to be seen, and vdi_lds_distance how far a candidate is from that, for gating. The state is
- * a root of the covariance (root.h), so that it stays one in any number of steps, and Q, Q0 and R
- * may be semidefinite. The numbers are those of vdi_lds_smooth's filter.
+ * A step is vdi_lds_predict and vdi_lds_update; between the two, vdi_lds_measurement gives the
+ * predicted measurement, and vdi_lds_distance the distance of a candidate from it, for gating. The
+ * state is a square root of the covariance (root.h), so the covariance stays positive semidefinite
+ * in any number of steps, and Q, Q0 and R may be semidefinite. The numbers are those of
+ * vdi_lds_smooth's filter.
  * Memory: the caller's block; nothing is allocated. The model's parameters are read in each step, Q
  * and
  * Q0 in vdi_lds_filter_init alone. Threads: one filter per thread; they may share a model.
@@ -4947,6 +4972,9 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_distance(vdi_lds_filter *f, const doubl
 /** Take y (n) in; NaN where nothing came, NULL for a bin without a value. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_update(vdi_lds_filter *f, const double *y, const double *u,
                                                 vdi_error *err);
+/** After vdi_lds_update: the standardised innovations e (n) of y, as vdi_lds_innovations has them;
+ * NaN where nothing came. */
+VDI_API void vdi_lds_innovation(const vdi_lds_filter *f, double *e);
 /** vdi_lds_predict and vdi_lds_update. */
 VDI_API VDI_NODISCARD vdi_status vdi_lds_step(vdi_lds_filter *f, const double *y, const double *u,
                                               vdi_error *err);
@@ -4955,8 +4983,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_step(vdi_lds_filter *f, const double *y
 
 
 /* ======== model/lds/data.h ======== */
-/* model/lds/data.h - observations in the form that lds works with, and all scratch memory of its
- * steps; declared in lds.h
+/* model/lds/data.h - the internal form of the observations, and the scratch memory of all steps;
+ * declared in lds.h
  *
  * Values are float64, centred channel by channel; what is missing, or behind a trial's end, is 0.
  */
@@ -4966,13 +4994,12 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_step(vdi_lds_filter *f, const double *y
 
 
 /* ======== model/lds/exact.h ======== */
-/* model/lds/exact.h - the posterior of lds where the other routes lose digits or have none:
- * semidefinite
- * Q, Q0 or R, and numbers many digits apart
+/* model/lds/exact.h - the posterior of lds where the other routes lose digits or do not exist:
+ * semidefinite Q, Q0 or R, and values of very different magnitude
  *
- * Nothing public; vdi_lds_smooth and its kin come here by themselves. Forward by root.h, backward
- * by the adjoint recursion, which inverts no covariance. With r and N from all bins after, for the
- * values of a bin, the last first,
+ * Nothing public; vdi_lds_smooth and the other calls choose this route automatically. Forward by
+ * root.h, backward by the adjoint recursion, which inverts no covariance. With r and N from all
+ * bins after, for the values of a bin, the last first,
  *
  *     r = c v / s + (I - k c')' r,   N = c c' / s + (I - k c')' N (I - k c')
  *
@@ -4986,11 +5013,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_step(vdi_lds_filter *f, const double *y
 
 
 /* ======== model/lds/observe.h ======== */
-/* model/lds/observe.h - what the observations say of a linear dynamical system's latents, and log
- * p(y) from the posterior mean
+/* model/lds/observe.h - the information that the observations give about a linear dynamical
+ * system's latents, and log p(y) from the posterior mean
  *
- * Nothing public. Rows of y are worked on in chunks that stay in the cache, so that nothing of the
- * size of the data is held beside them:
+ * Nothing public. Rows of y are processed in chunks that stay in the cache, so that no copy of the
+ * size of the data is needed:
  *     h_t = C' R^{-1} (y_t - b - D u_t),   W_t = C' R^{-1} C
  * over the channels seen, and with z the posterior mean and |J| the determinant of the posterior's
  * precision
@@ -5037,7 +5064,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_step(vdi_lds_filter *f, const double *y
  * would lose half their digits (exact.h): a known start, an autoregression, sums without noise.
  * Trials that share covariances (lanes.h) share one sequence; all lanes go through the same batched
  * kernels.
- * Long trials are worked on in windows (lds.h, data_desc.window): smoothed means, covariances and
+ * Long trials are processed in windows (lds.h, data_desc.window): smoothed means, covariances and
  * log p(y) then take memory for the means and one window.
  * Memory: none is allocated, but for filter moments of such trials, and where their model needs the
  * third route. Source of the formulas: docs/guide/lds.md.
@@ -5081,8 +5108,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_log_likelihood(const vdi_lds *lds, vdi_
 
 
 /* ======== model/lds/predict.h ======== */
-/* model/lds/predict.h - what a linear dynamical system says of the observations: in place of the
- * noisy or missing ones, and how far each is from what was to be expected
+/* model/lds/predict.h - fitted values of a linear dynamical system in place of the noisy or missing
+ * observations, and standardised innovations
  *
  * Do this:
  *     vdi_lds_fitted(lds, data, y_mean, y_var, &err);         (trials,T,n) each
@@ -5118,15 +5145,14 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_innovations(const vdi_lds *lds, vdi_lds
  *             puts(err.message);   log likelihood before the step
  *     vdi_lds_log_likelihood(lds, data, NULL, &after, &err);
  *
- * Each step is exact, so the log likelihood never falls (beyond rounding). What keeps it so in hard
- * cases:
+ * Each step is exact, so the log likelihood never falls (beyond rounding), also in these cases:
  * - The covariances have a floor (desc.r_floor, q_floor). Clipping the eigenvalues of the free
  *   optimum is the exact optimum under "no eigenvalue below the floor", so a channel that never
- *   varies, or a single trial (whose Q0 would shrink to nothing), neither breaks the step nor its
- *   monotony. By default it is relative, to each channel's and each latent's own variance, and
- *   never above what the model has: a step can always stay where it is, at any scale. (A floor of
- *   your own is kept as it stands; a model below it is lifted, at a cost in likelihood, by the
- *   first step.)
+ *   varies, or a single trial (whose Q0 would shrink to nothing), breaks neither the step nor its
+ *   monotonicity. By default it is relative, to each channel's and each latent's own variance, and
+ *   never above what the model has, so that the current parameters are feasible at any scale. (A
+ *   floor that you set is used as given; the first step raises a model that is below it, at a cost
+ *   in likelihood.)
  * - Missing values are latent variables: with a full R the missing part of a bin is filled in by
  *   its conditional mean given the observed part and z, and its conditional covariance is added.
  * - Several processes share a step where data_desc.ranks says so: each has its trials, the sums of
@@ -5153,13 +5179,13 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_em_step(vdi_lds *lds, vdi_lds_data *dat
  *     vdi_lds_init(lds, data, 1, &err);                  seed 1
  *     vdi_lds_em_step(lds, data, &log_likelihood, &err);
  *
- * What the bins before say of y_t passes through the state: y_t is regressed on (y_{t-1}, u_{t-1},
- * ..., u_t), and the principal components of the part that comes from the past, in units of what it
- * leaves, are an estimate of z_t. A, B and C, D, b are then regressions on it. Principal components
- * of y alone would take a large input, or a channel of much noise, for a latent, and EM rarely gets
- * out of that.
- * Memory: none is allocated, but for trials that go by windows (lds.h): as much as the data, given
- * back before the end.
+ * Whatever the preceding bins predict of y_t passes through the state: y_t is regressed on
+ * (y_{t-1}, u_{t-1}, ..., u_t), and the principal components of the part that comes from the past,
+ * in units of what it leaves, are an estimate of z_t. A, B and C, D, b are then regressions on it.
+ * Principal components of y alone would take a large input, or a noisy channel, for a latent, and
+ * EM rarely recovers from that.
+ * Memory: none is allocated, except for trials in windows (lds.h): as much as the data, freed
+ * before the call returns.
  * Source: the state of N4SID (Van Overschee and De Moor 1994) with a horizon of one bin.
  */
 #ifndef VDI_MODEL_LDS_START_H
@@ -5183,8 +5209,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_init(vdi_lds *lds, vdi_lds_data *data, 
  *     vdi_lds_sample(lds, data, 10, 1, z, &err);                            ten samples given y
  *     vdi_lds_forecast(lds, data, 20, NULL, NULL, NULL, mean, cov, &err);   the next 20 bins
  *
- * Nothing is allocated. Every trial draws from a stream of its own, so that any of them can be
- * drawn again alone.
+ * Nothing is allocated. Every trial draws from its own random stream, so that any of them can be
+ * redrawn alone.
  */
 #ifndef VDI_MODEL_LDS_SAMPLE_H
 #define VDI_MODEL_LDS_SAMPLE_H
@@ -5243,8 +5269,8 @@ VDI_API size_t vdi_lds_simulate_work(const vdi_lds *lds);
  * in nats and include log y!.
  * Memory: create and data_create allocate; nothing else does. Errors: statuses; parameters stay as
  * they were. Threads: one object per thread, or data_desc.pool (groups of trials, neurons); the
- * number of threads does not show in the bits. Formulas: docs/guide/plds.md. What it does not do:
- * inputs to the latents (an offset reaches the rates), links other than exp, spike history.
+ * bits do not depend on the number of threads. Formulas: docs/guide/plds.md. What it does not do:
+ * inputs to the latents (an offset acts on the rates), links other than exp, spike history.
  */
 #ifndef VDI_MODEL_PLDS_PLDS_H
 #define VDI_MODEL_PLDS_PLDS_H
@@ -5355,7 +5381,7 @@ VDI_API void vdi_plds_data_reset(vdi_plds_data *data);
 
 
 /* ======== model/plds/data.h ======== */
-/* model/plds/data.h - counts in the form that plds works with, and all scratch memory of its steps;
+/* model/plds/data.h - the internal form of the counts, and the scratch memory of all steps;
  * declared in plds.h
  *
  * Counts are float64; a count that is missing, or behind a trial's end, is 0 and has a log exposure
@@ -5443,14 +5469,14 @@ VDI_API VDI_NODISCARD vdi_status vdi_plds_elbo(const vdi_plds *plds, vdi_plds_da
  * A, Q, x0, Q0 in closed form (lds/chain.h), and C, b neuron by neuron with a few Newton steps on
  * the expected log likelihood less ridge/2 |C|^2. A neuron's step is taken if neither that nor the
  * expected log likelihood alone falls, so neither the bound nor the penalised bound, ELBO - ridge/2
- * sum |C|^2, ever falls (beyond rounding). So the ridge keeps C from running away where there are
- * few spikes; it does not shrink a C that is there. (As a prior it would mean little: larger
+ * sum |C|^2, ever falls (beyond rounding). So the ridge prevents C from diverging where there are
+ * few spikes; it does not shrink a well-determined C. (As a prior it would mean little: larger
  * latents make the same model with a smaller C.) A's spectral radius is kept at desc.max_radius or
- * below, without loss of monotony. A neuron without a spike keeps a finite b: its rate is lowered
- * until it expects fewer than 0.001 spikes in all. With VDI_PLDS_LAPLACE the posterior is the
- * Gaussian at the mode, and nothing is promised: on sparse counts the bound rises for some steps
- * and then falls. A step is a transaction: if anything in it fails, the parameters are as they
- * were.
+ * below, without loss of monotonicity. A neuron without a spike keeps a finite b: its rate is
+ * lowered until it expects fewer than 0.001 spikes in all. With VDI_PLDS_LAPLACE the posterior is
+ * the Gaussian at the mode, and nothing is guaranteed: on sparse counts the bound rises for some
+ * steps and then falls. A step is a transaction: if anything in it fails, the parameters are as
+ * they were.
  * Source: Macke et al. 2011 (Laplace-EM); Emtiyaz Khan and Lin 2017 (the natural-gradient steps);
  * docs/guide/plds.md.
  */
@@ -5489,7 +5515,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_plds_init(vdi_plds *plds, vdi_plds_data *da
 
 /* ======== model/plds/sample.h ======== */
 /* model/plds/sample.h - log p(y) of a Poisson linear dynamical system by importance sampling, and
- * drawing from the model
+ * samples from the model
  *
  * Do this:
  *     vdi_plds_log_likelihood(plds, counts, 64, 1, ll, NULL, &sum, &err);      64 samples, seed 1
@@ -5521,8 +5547,8 @@ VDI_API size_t vdi_plds_simulate_work(const vdi_plds *plds);
 
 
 /* ======== model/plds/predict.h ======== */
-/* model/plds/predict.h - what a Poisson linear dynamical system says of counts that it did not see:
- * leave-one-neuron-out and one-step-ahead predictions
+/* model/plds/predict.h - predictions of a Poisson linear dynamical system: leave-one-neuron-out and
+ * one-step-ahead
  *
  * Do this:
  *     vdi_plds_prediction out = {0};
@@ -5574,8 +5600,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_plds_predict(const vdi_plds *plds, vdi_plds
 #if !defined(VDI_STATIC) || defined(VDI_SCORE_IMPLEMENTATION)
 
 /* ======== model/score/score.h ======== */
-/* model/score/score.h - the field's measures of how well firing rates, counts and latents are
- * predicted
+/* model/score/score.h - scores of predicted firing rates, counts and latents, as the literature
+ * defines them
  *
  * Do this:
  *     vdi_score_means(rows, n, y_train, means);           each neuron's mean count
@@ -5584,9 +5610,9 @@ VDI_API VDI_NODISCARD vdi_status vdi_plds_predict(const vdi_plds *plds, vdi_plds
  *     vdi_score_co_bps(rows, n, y, rates, &bits, &err);   the Neural Latents Benchmark's habit
  *     vdi_score_r2(rows, n, truth, rates, NULL, &r2, &err);
  *
- * Arrays are (rows,n), row-major float64, one row per bin, trials one behind the other; n neurons
- * or dimensions. A count that is NaN is missing: it is left out of every sum. So is what lies
- * behind the end of a ragged trial, if the caller sets it to NaN.
+ * Arrays are (rows,n), row-major float64, one row per bin, trials one after the other; n neurons or
+ * dimensions. A count that is NaN is missing: it is left out of every sum. So is what lies behind
+ * the end of a ragged trial, if the caller sets it to NaN.
  *
  * The constants:
  * - Log likelihoods are in nats and hold every term, log y! too. "Per bin" divides the sum over all
@@ -5668,6 +5694,63 @@ VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
 #endif /* VDI_MODEL_SCORE_SCORE_H */
 
 
+/* ======== model/score/latents.h ======== */
+/* model/score/latents.h - latents of two fits beside each other, and what they say of a thing that
+ * was measured with them
+ *
+ * Do this:
+ *     double *work = malloc(vdi_score_latents_work(d, n) * sizeof *work);
+ *     vdi_score_procrustes(rows, d, x, reference, work, turn, aligned, &r2, &err);
+ *     vdi_score_shared_variance(rows, d, x, n, y, work, per_latent, &shared, &err);
+ *     vdi_score_decode how = {0};
+ *     how.each = T;                                       rows of a trial
+ *     vdi_score_ridge(&how, rows, d, x, n, position, work, decoded, &r2, &err);
+ *
+ * Latents are known up to an invertible map at best. Procrustes' alignment turns, mirrors, scales
+ * and moves one set so that it lies on the other; shared variance asks how much of a thing is a
+ * linear function of the latents, and how much each of them adds to those before it; ridge
+ * regression decodes trials from others. Arrays are row-major float64, a row per bin, trials one
+ * behind the other. Rows with a NaN are left out.
+ * Memory: none is allocated; `work` holds vdi_score_latents_work(d, n) numbers. Errors: statuses.
+ * Threads: all functions are pure. Source: Schoenemann 1966; Hoerl and Kennard 1970.
+ * What it does not do: alignment of latents of different numbers, nested choice of the ridge.
+ */
+#ifndef VDI_MODEL_SCORE_LATENTS_H
+#define VDI_MODEL_SCORE_LATENTS_H
+
+/** How to decode. */
+typedef struct vdi_score_decode {
+    int64_t folds; /**< 0: 5 */
+    int64_t each;  /**< rows of a trial: row r is held out in fold (r / each) modulo folds; 0: 1 */
+    double ridge;  /**< in units of each latent's sum of squares, times the latents; 0: 1e-4 */
+} vdi_score_decode;
+
+/** Numbers of `work`. */
+VDI_API size_t vdi_score_latents_work(int64_t d, int64_t n);
+/** aligned (rows,d) = scale (x - mean x) G + mean reference, nearest to reference (rows,d) by least
+ * squares, with an orthogonal G (d,d), which `turn` receives if it is not NULL; *r2 of it.
+ * `aligned` may be NULL, or x. VDI_ERR_DATA if one of the two does not vary. */
+VDI_API VDI_NODISCARD vdi_status vdi_score_procrustes(int64_t rows, int64_t d, const double *x,
+                                                      const double *reference, double *work,
+                                                      double *turn, double *aligned, double *r2,
+                                                      vdi_error *err);
+/** The share of the variance of y (rows,n) that an affine function of x (rows,d) explains, all
+ * columns together; per_latent (d), if not NULL: what each latent adds to those before it. A latent
+ * that is a function of those before it adds 0. VDI_ERR_DATA if y does not vary. */
+VDI_API VDI_NODISCARD vdi_status vdi_score_shared_variance(int64_t rows, int64_t d, const double *x,
+                                                           int64_t n, const double *y, double *work,
+                                                           double *per_latent, double *shared,
+                                                           vdi_error *err);
+/** truth (rows,n) from x (rows,d), each fold by ridge regression on the others: decoded (rows,n),
+ * NaN where x is, and *r2, weighted by variance. VDI_ERR_DATA if a fold leaves too little. */
+VDI_API VDI_NODISCARD vdi_status vdi_score_ridge(const vdi_score_decode *how, int64_t rows,
+                                                 int64_t d, const double *x, int64_t n,
+                                                 const double *truth, double *work, double *decoded,
+                                                 double *r2, vdi_error *err);
+
+#endif /* VDI_MODEL_SCORE_LATENTS_H */
+
+
 /* ======== model/score/spikes.h ======== */
 /* model/score/spikes.h - how well spikes were found: correlations of smoothed rates, the ROC area,
  * and the count
@@ -5679,9 +5762,9 @@ VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
  *     if (vdi_score_spikes(1, &trial, work, &r, &err) == VDI_OK)
  *         printf("c100 %.3f, count %.2f\n", r.c100, r.count);
  *
- * One neuron at a time, its trials one behind the other. The estimate is brought to a grid of 100
- * Hz that starts at frame 0: up to 100 frames a second the rate (value x fps) interpolated
- * linearly, above that the values integrated over each 10 ms.
+ * One neuron at a time, its trials one after the other. The estimate is brought to a grid of 100 Hz
+ * that starts at frame 0: up to 100 frames a second the rate (value x fps) interpolated linearly,
+ * above that the values integrated over each 10 ms.
  *   c25 ... c200      Pearson r on the grid, both sides smoothed per trial with a Gaussian of
  *                     standard deviation 25, 50, 100, 200 ms (cut at 4, ends mirrored); the true
  *                     times are counted in bins with edges at 10 k - 5 ms (Rupprecht et al. 2021)
@@ -5835,13 +5918,13 @@ VDI_API bool vdi_vilds_obs_counts(int kind);
  * kinds of observation in observation.h.
  * Trials may be ragged (`lengths`), any value may be missing; batches of such trials run as one.
  * The encoder sees which values are missing and is trained with neurons left out at random, so that
- * leave-one-out prediction needs no training of its own. Networks run in desc.dtype, the algebra
- * over time always in float64. The equations: docs/guide/vilds.md.
+ * leave-one-out prediction needs no separate training. Networks run in desc.dtype, the algebra over
+ * time always in float64. The equations: docs/guide/vilds.md.
  * What it does NOT do: second-order optimisation of the networks, inputs that are missing.
  * Memory: create and data_create allocate; the first step and the first call of each kind (a score,
  * an inference, a prediction) grow the tape and the arena to what their shapes need, later ones of
- * the same shapes allocate nothing. Errors: statuses; a step that
- * would leave the finite numbers is undone and shortened. Threads: one model per thread.
+ * the same shapes allocate nothing. Errors: statuses; a step with a result that is not finite is
+ * undone and shortened. Threads: one model per thread.
  */
 #ifndef VDI_MODEL_VILDS_VILDS_H
 #define VDI_MODEL_VILDS_VILDS_H
@@ -6123,8 +6206,8 @@ VDI_API vdi_status vdi_var_vilds_precision(vdi_tape *t, vdi_vilds_family family,
 
 
 /* ======== model/vilds/model.h ======== */
-/* model/vilds/model.h - the model object: its parameters, their start, what it hands out; declared
- * in vilds.h
+/* model/vilds/model.h - the model object: its parameters, their initial values, and its state;
+ * declared in vilds.h
  */
 #ifndef VDI_MODEL_VILDS_MODEL_H
 #define VDI_MODEL_VILDS_MODEL_H
@@ -6132,11 +6215,12 @@ VDI_API vdi_status vdi_var_vilds_precision(vdi_tape *t, vdi_vilds_family family,
 
 
 /* ======== model/vilds/batch.h ======== */
-/* model/vilds/batch.h - stretches of trials as the networks and the algebra over time see them
+/* model/vilds/batch.h - batches: windows of trials in the form that the networks and the algebra
+ * over time use
  *
- * A batch packs the bins that count of ragged trials one behind another, so networks never see
- * padding; trials meet the padded algebra over time through one gather. A batch of equal lengths
- * needs no gather at all. All its memory is of the model's arena.
+ * A batch packs the valid bins of ragged trials one after another, so networks never see padding;
+ * trials meet the padded algebra over time through one gather. A batch of equal lengths needs no
+ * gather at all. All its memory is of the model's arena.
  */
 #ifndef VDI_MODEL_VILDS_BATCH_H
 #define VDI_MODEL_VILDS_BATCH_H
@@ -6144,7 +6228,7 @@ VDI_API vdi_status vdi_var_vilds_precision(vdi_tape *t, vdi_vilds_family family,
 
 
 /* ======== model/vilds/joint.h ======== */
-/* model/vilds/joint.h - a log joint of the user's own: what it is handed, and what it gives back
+/* model/vilds/joint.h - a user's log joint: its arguments and its result
  *
  * Do this, in a log joint:
  *     vdi_var inside = vdi_trial_mask(t, info);            (B,T,1): 1 for the bins of each trial
@@ -6154,8 +6238,8 @@ VDI_API vdi_status vdi_var_vilds_precision(vdi_tape *t, vdi_vilds_family family,
  *
  * Everything that reaches a log joint is float64: z, y, mask, parameters, these two, and numbers
  * that become constants (vdi_tape_scalar). `mask` is about single values: a bin whose values are
- * all missing still has a latent, and transitions into and out of it. Where a trial ends is told by
- * vdi_trial_mask alone.
+ * all missing still has a latent, and transitions into and out of it. Only vdi_trial_mask says
+ * where a trial ends.
  * Errors: a log joint of another shape or dtype, or one that is not finite, is the tape's error; it
  * names the trial, the sample and the bin.
  */
@@ -6195,18 +6279,18 @@ VDI_API vdi_var vdi_trial_param(vdi_tape *t, const vdi_trial_info *info, int64_t
  *
  *     J <- (1 - rho) J - rho H,      m <- m + rho J^{-1} g
  *
- * Nothing confines -H to be positive semidefinite: rho of a trial is halved until J is positive
- * definite, and a step that lowers a trial's bound is undone and shortened. The expectations are
- * means over samples whose normals are stratified in each bin and drawn anew at each step; in the
- * second half of the steps rho falls, so that J becomes an average over many of them.
- * The Hessian's blocks are differences of the tape's gradient: since f_t sees two bins, bins that
- * are three apart are moved together, and 3 d gradients beside the sample's own give all blocks of
- * all trials. The differences are a hundredth of a posterior standard deviation wide, up for one
- * sample and down for the next, so that their error cancels to first order.
+ * -H need not be positive semidefinite: rho of a trial is halved until J is positive definite, and
+ * a step that lowers a trial's bound is undone and shortened. The expectations are means over
+ * samples whose normals are stratified in each bin and drawn anew at each step; in the second half
+ * of the steps rho falls, so that J becomes an average over many of them.
+ * The Hessian's blocks are differences of the tape's gradient: since f_t depends on two bins, bins
+ * that are three apart are perturbed together, and 3 d gradients besides that of the sample give
+ * all blocks of all trials. The perturbation is a hundredth of a posterior standard deviation, up
+ * for one sample and down for the next, so that their error cancels to first order.
  * With expectations at the mean alone a step is one of Newton's method, and q is Laplace's.
  *
- * Where a log joint reaches further than to the next bin the steps are poor ones, and the bound is
- * still a bound.
+ * Where a log joint reaches further than to the next bin the steps are poor, but the bound is still
+ * a bound.
  * Memory: of the model's arena; at most some 2^15 numbers go through the log joint at once, or
  * those of one sample of all trials.
  */
@@ -6225,10 +6309,10 @@ VDI_API vdi_var vdi_trial_param(vdi_tape *t, const vdi_trial_info *info, int64_t
  *     vdi_vilds_fit(model, data, NULL, NULL, NULL, &err);   or all of it at once
  *
  * A run is `restarts` starts of `restart_steps` steps each, of which the best by training bound
- * goes on, and then the full schedule; with one start it is the schedule alone. A step draws a
+ * continues, and then the full schedule; with one start it is the schedule alone. A step draws a
  * batch, leaves neurons out, and takes one step of Adam on minus its bound. A step whose bound or
  * gradient is not finite is undone, and the next ones are shorter. Between steps vdi_vilds_state
- * holds all that a run needs to go on to the bit.
+ * holds all that a run needs to continue with the same bits.
  * Memory: the first steps grow the tape and the arena, then nothing is allocated. Errors: statuses;
  * VDI_ERR_NUMERIC when no step is short enough. Threads: one model per thread.
  */
@@ -6271,8 +6355,8 @@ VDI_API void vdi_vilds_resume_from_here(vdi_vilds *m);
 
 
 /* ======== model/vilds/variational_em.h ======== */
-/* model/vilds/variational_em.h - learning a model without a network: each trial has the best
- * Gaussian posterior for itself
+/* model/vilds/variational_em.h - learning a model without an encoder: each trial has its own best
+ * Gaussian posterior
  *
  * Do this, for a log joint of your own:
  *     vdi_vilds_create(&desc, &model, &err);
@@ -6320,8 +6404,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_fit_natural(vdi_vilds *m, vdi_vilds_d
 
 
 /* ======== model/vilds/decoder.h ======== */
-/* model/vilds/decoder.h - the decoder and the observations in plain numbers, without a tape: what
- * quadrature over the latent of a bin works with
+/* model/vilds/decoder.h - the decoder and the observations evaluated without a tape, for quadrature
+ * over the latent of a bin
  *
  * Nothing public. All memory is of the model's arena.
  */
@@ -6331,8 +6415,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_fit_natural(vdi_vilds *m, vdi_vilds_d
 
 
 /* ======== model/vilds/refine.h ======== */
-/* model/vilds/refine.h - the posterior of each trial, from where the encoder has it to where its
- * bound is highest
+/* model/vilds/refine.h - refinement: steps from the encoder's posterior of each trial to the one
+ * with the highest bound
  *
  * A product posterior has a Gaussian factor (h_t, Lambda_t) a bin, and is refined by
  * natural-gradient steps on them, with expectations under N(m_t, S_t) by Gauss-Hermite quadrature
@@ -6365,16 +6449,16 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_fit_natural(vdi_vilds *m, vdi_vilds_d
  *     double per_bin;
  *     vdi_vilds_score(model, data, &q, &per_bin, &err);
  *
- * The posterior of each trial comes from the encoder in one pass; refine.h and natural.h tell how
- * it is improved. A refined posterior that is worse than the one it began from, over the samples of
- * the score or over others, is not taken: refinement never lowers a bound. Without a trained
- * encoder (`rest`, or after vdi_vilds_fit_natural) it begins at mean 0, finds the mode by Newton's
- * method, and goes on from Laplace's posterior there.
+ * The posterior of each trial comes from the encoder in one pass; refine.h and natural.h improve
+ * it. A refined posterior that is worse than its start, on the samples of the score or on others,
+ * is discarded: refinement never lowers a bound. Without a trained encoder (`rest`, or after
+ * vdi_vilds_fit_natural) it begins at mean 0, finds the mode by Newton's method, and continues from
+ * Laplace's posterior there.
  * The importance-weighted bound is log 1/K sum_k p(y, z_k) / q(z_k), z_k ~ q (Burda et al. 2016):
  * it rises to log p(y) with K, and its work space does not grow with K.
- * Trials are worked on in blocks of some 8000 bins; a longer trial goes through the networks in
+ * Trials are processed in blocks of some 8000 bins; a longer trial goes through the networks in
  * strips, and its samples some at a time, so that only its observations and its posterior (some 30
- * d d numbers a bin) are there as a whole.
+ * d d numbers a bin) are in memory as a whole.
  * Memory: the first call of each kind grows the tape and the arena, later ones of the same shape
  * allocate nothing. Errors: statuses. Threads: one model per thread.
  */
@@ -6436,17 +6520,16 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_score(vdi_vilds *m, vdi_vilds_data *d
  *     vdi_vilds_log_p(model, data, &q, &p, log_p, se, &err);    nats, and their standard errors
  *
  * Sequential Monte Carlo twisted by q = N(m, J^{-1}) (Guarniero, Johansen and Lee 2017). Particles
- * move by q(z_t | z_{t-1}), towards
+ * are proposed from q(z_t | z_{t-1}) and weighted towards
  *
  *     gamma_t(z_1..z_t) = p(y, z_1..z_t, x_{t+1}..x_T) / q(x_{t+1}..x_T | z_t)
  *
- * with x the path on which q expects z_t to go on, for eight bins, and m behind them. So a particle
- * knows of what is still to come as much as q does: were q the posterior, all weights would be
- * equal.
+ * with x the expected path of q after z_t for eight bins, and m beyond them. So the weights include
+ * all that q says about the future: if q were the posterior, all weights would be equal.
  * gamma_T is p(y, z), so the estimate of p(y) is unbiased whatever q is.
- * The weight of a step is a difference of two log joints whose paths differ from bin t on, and not
- * far. As log p(y, z) factors over neighbouring bins they are taken on a window of the trial; what
- * a log joint says of the window's first bin cancels.
+ * The weight of a step is a difference of two log joints whose paths differ in a few bins from t
+ * on. As log p(y, z) factors over neighbouring bins they are taken on a window of the trial; what a
+ * log joint says of the window's first bin cancels.
  * `runs` independent filters give the mean and its standard error; within each, particles are
  * resampled (systematically) when their effective number is below half.
  * What it does NOT do: log joints that reach further than to the next bin, or that depend on how
@@ -6482,8 +6565,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_log_p(vdi_vilds *m, vdi_vilds_data *d
 
 
 /* ======== model/vilds/predict.h ======== */
-/* model/vilds/predict.h - what a trained model says of values that it does not see, the constant
- * model beside it, and drawing from it
+/* model/vilds/predict.h - predictions of values that are left out, the constant model for
+ * comparison, and samples from the model
  *
  * Do this:
  *     vdi_vilds_predict(model, data, VDI_VILDS_LEAVE_ONE_OUT, NULL, log_prob, mean, &err);
@@ -6661,7 +6744,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_flds_score(vdi_vilds *m, vdi_vilds_data *da
  * logistic function, sp(x) = log(1 + e^x). Every parameter is a raw, unconstrained number; its map
  * keeps it legal. e_t ~ N(0, sp(sigma)^2).
  *
- * The models are the rows of VDI_CALCIUM_LIST; the equations of each stand at the head of its file
+ * The models are the rows of VDI_CALCIUM_LIST; the equations of each are at the head of its file
  * beside this one, and all in docs/guide/calcium.md. The simplest, FOOPSI's ar1, has the parameters
  * gamma, alpha, beta, sigma:
  *     c_t = s_t + sg(gamma) c_{t-1};  f_t = sp(alpha) c_t + beta + e_t
@@ -6904,7 +6987,7 @@ VDI_API vdi_var vdi_calcium_fluorescence(vdi_tape *t, vdi_var spikes, vdi_var f,
  * to data are in calcium.h.
  *
  * Zero is a value here, not the default: begin with vdi_population_desc_defaults(). Memory: none.
- * Errors: a description out of range is told by vdi_population_desc_check; draw returns -1 then.
+ * Errors: vdi_population_desc_check reports a description out of range, for which draw returns -1.
  * Randomness: cell i of a seed is the same whatever else is drawn. Threads: no state.
  */
 #ifndef VDI_MODEL_CALCIUM_POPULATION_H
@@ -7116,9 +7199,9 @@ VDI_API int64_t vdi_cell_simulate(const vdi_population_desc *p, const vdi_cell *
  *                   to 1e-7.
  *     L0, any order GREEDY: pools once from left to right, merged where a spike is below s_min.
  *     Good as a rule, with no guarantee.
- * With lambda = 0 and no baseline given, b has no say (calcium can stand in for it): it is then the
- * 15th percentile of the trace. Spikes are in units of the trace; s_0 is reported as 0, since the
- * calcium of the first frame comes from before it (r.start has it).
+ * With lambda = 0 and no baseline given, b is not identifiable (calcium can replace it): it is then
+ * the 15th percentile of the trace. Spikes are in units of the trace; s_0 is reported as 0, since
+ * the calcium of the first frame comes from before it (r.start has it).
  *
  * Estimated where not given: the noise from the upper half of the spectrum (Welch 1967) or from the
  * median of differences; the time constants from the autocovariance by Yule and Walker's equations
@@ -7283,15 +7366,15 @@ VDI_API double vdi_oasis_noise_of(vdi_oasis_noise method, int64_t T, const doubl
  *
  * Two families of q: factorised (a stack of convolutions) and correlated (that, a recurrent network
  * backward in time, and one forward that reads its own samples). Estimators of the gradient are
- * exchangeable: VIMCO, REINFORCE, a concrete relaxation, wake-sleep, and labels where there are
- * some. Bins may be finer than frames (`upsample`), which is how a frame holds several spikes. The
+ * exchangeable: VIMCO, REINFORCE, a concrete relaxation, wake-sleep, and labels if there are any.
+ * Bins may be finer than frames (`upsample`), which is how a frame holds several spikes. The
  * equations and what was measured: docs/guide/spikes.md.
  *
  * Memory: create and data_create allocate; the first step and the first call of each kind grow
  * arenas, later ones of the same shape allocate nothing; a stream (stream.h) never does.
- * Errors: statuses; a step that would leave the finite numbers changes nothing. Threads: one
- * network per thread; desc.pool splits a step over the snippets of its batch, with the same bits
- * for any number.
+ * Errors: statuses; a step with a result that is not finite changes nothing. Threads: one network
+ * per thread; desc.pool splits a step over the snippets of its batch, with the same bits for any
+ * number.
  * What it does NOT do: motion or neuropil correction; priors with refractory periods; correlated
  * posteriors of two streams.
  */
@@ -7531,7 +7614,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *me
 
 
 /* ======== model/deepspike/network.h ======== */
-/* model/deepspike/network.h - the recognition network: its parameters, and what it says of a batch
+/* model/deepspike/network.h - the recognition network: its parameters, and its output for a batch
  * on the tape
  *
  * Declares nothing; the recurrent unit that reads its own samples is in recurrent.h.
@@ -7543,8 +7626,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *me
 
 
 /* ======== model/deepspike/recurrent.h ======== */
-/* model/deepspike/recurrent.h - the forward unit of a correlated posterior: it reads the spike that
- * it drew last
+/* model/deepspike/recurrent.h - the forward unit of a correlated posterior, which reads the spike
+ * that was drawn in the bin before
  *
  * Declares nothing.
  */
@@ -7555,8 +7638,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *me
 
 
 /* ======== model/deepspike/model.h ======== */
-/* model/deepspike/model.h - making a network, changing how it learns, and what it hands out to be
- * saved
+/* model/deepspike/model.h - creating a network, changing its training options, and its state
  *
  * Declared in deepspike.h.
  */
@@ -7578,8 +7660,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_desc_from_meta(const vdi_meta *me
 
 
 /* ======== model/deepspike/estimator.h ======== */
-/* model/deepspike/estimator.h - what an estimator of the gradient makes of the weights of a
- * snippet's trains
+/* model/deepspike/estimator.h - how an estimator of the gradient weights the trains of a snippet
  *
  * Rows of the estimators that deepspike.h lists; the formulas stand at vdi_deepspike_weights.
  */
@@ -7602,8 +7683,8 @@ VDI_API void vdi_deepspike_weights(vdi_deepspike_estimator estimator, int64_t K,
 /* ======== model/deepspike/snippet.h ======== */
 /* model/deepspike/snippet.h - one snippet of a step: its trains, their weights, and the gradients
  *
- * A snippet is the work of one job; jobs share a pass and each has a worker's memory. Declares
- * nothing.
+ * One job computes one snippet; jobs share a forward pass, and each uses the memory of its worker.
+ * Declares nothing.
  */
 #ifndef VDI_MODEL_DEEPSPIKE_SNIPPET_H
 #define VDI_MODEL_DEEPSPIKE_SNIPPET_H
@@ -7620,7 +7701,7 @@ VDI_API void vdi_deepspike_weights(vdi_deepspike_estimator estimator, int64_t K,
  *     while (vdi_deepspike_step(net, data, &p, &err) == VDI_OK)
  *         if (p.step % 100 == 0) printf("%lld: %g nats a bin\n", (long long)p.step, p.bound);
  *
- * A step takes `batch` snippets of one cell, draws K trains for each, and weighs them: w_k = p(f,
+ * A step takes `batch` snippets of one cell, draws K trains for each, and weights them: w_k = p(f,
  * s_k) / q(s_k | f). With L = log mean_k w_k, omega_k = w_k / sum_j w_j and L_{-k} = log mean_{j !=
  * k} w_j (0 for K = 1), VIMCO's estimate of the gradient of E[L] is sum_k (L - L_{-k} - omega_k)
  * grad log q(s_k | f) + omega_k grad log p(f, s_k), without bias: a sum over samples, not the mean
@@ -7677,7 +7758,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_loss(vdi_deepspike *m, vdi_deepsp
 
 
 /* ======== model/deepspike/stream.h ======== */
-/* model/deepspike/stream.h - the factorised network over a trace that is not over yet
+/* model/deepspike/stream.h - the factorised network frame by frame
  *
  * For an experiment that reacts while it runs: the answer comes frame by frame, a fixed number of
  * frames late (half the network's field), with the bits of the whole trace at once and without any
@@ -7720,8 +7801,8 @@ VDI_API int64_t vdi_deepspike_stream_finish(vdi_deepspike_stream *s, void *proba
 
 
 /* ======== model/deepspike/infer.h ======== */
-/* model/deepspike/infer.h - what a trained DeepSpike says of traces: probabilities, expected
- * spikes, trains
+/* model/deepspike/infer.h - inference with a trained DeepSpike: probabilities, expected spikes,
+ * sampled trains
  *
  * Do this:
  *     vdi_deepspike_query q = VDI__ZERO;
@@ -7782,9 +7863,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deeps
  *     free(work);
  *     vdi_pretrained_destroy(net);
  *
- * The trace is brought to one form (prepare.h): frames without a number are bridged or left out, a
- * running baseline is taken off, the rest is divided by its standard deviation and brought to 60
- * Hz.
+ * The trace is preprocessed (prepare.h): missing frames are bridged or left out, a running baseline
+ * is subtracted, the rest is divided by its standard deviation and resampled to 60 Hz.
  * 39 statistics of the whole trace (noise, autocorrelations, asymmetry, quantiles, the mean shape
  * of its steepest rises) say which indicator, preparation and frame rate this is; a small network
  * turns them into a scale and a shift for each channel of each layer, and these are folded into the
@@ -7793,23 +7873,24 @@ VDI_API VDI_NODISCARD vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deeps
  * shortcuts at
  * 30 Hz, and a head with two 60 Hz samples per step: expected spikes, how far their number is
  * spread, and the trace without its noise. Several such networks (members), trained from different
- * seeds and on different beliefs of what cells do, are one: what they say is averaged.
+ * seeds and on different populations of cells, are averaged.
  *
  * Units: expected spikes per frame k, which covers [k-1/2, k+1/2) / fps. The number of spikes in a
  * frame or a window of expectation M has the variance M + a M^2 (a negative binomial distribution;
- * a is the spread), which r.deviation tells. The scale of the trace does not matter (dF/F, per
- * cent, counts), nor does a constant that is added to it.
+ * a is the spread), which r.deviation gives. The scale of the trace does not matter (dF/F, per
+ * cent, counts), nor does an added constant.
  *
  * Missing frames are NaN or infinite. Gaps of up to a second (or of two usual distances of measured
  * frames) are bridged by lines; longer ones have no spikes, and the pieces between them are read
- * with the statistics of all of them. So trials of one neuron are best handed over as one trace
- * with two seconds of NaN between them. One frame that stands alone far above or below its
- * neighbours is taken for an artefact (at 15 Hz and above).
+ * with the statistics of all of them. So trials of one neuron are best passed as one trace with two
+ * seconds of NaN between them. One frame that stands alone far above or below its neighbours is
+ * taken for an artefact (at 15 Hz and above).
  *
  * What it does NOT do: sample trains (see deepspike/infer.h), or correct neuropil, motion or frames
- * dropped without a NaN. Frame by frame, some two seconds late, it works in stream.h.
+ * dropped without a NaN. stream.h runs it frame by frame, with a delay of some two seconds.
  * Memory: create allocates; inference runs in the caller's block. Errors: statuses, see each
- * function. Threads: a network that nobody trains may be shared by threads with a work block each.
+ * function. Threads: a network that is not being trained may be shared by threads, each with its
+ * own work block.
  */
 #ifndef VDI_MODEL_PRETRAINED_PRETRAINED_H
 #define VDI_MODEL_PRETRAINED_PRETRAINED_H
@@ -7934,7 +8015,8 @@ VDI_API const vdi_pretrained_weights *vdi_pretrained_weights_shipped(void);
 #endif /* VDI_MODEL_PRETRAINED_PRETRAINED_H */
 
 /* ======== model/pretrained/prepare.h ======== */
-/* model/pretrained/prepare.h - any trace in the one form that the pretrained network reads
+/* model/pretrained/prepare.h - preprocessing: any trace in the form that the pretrained network
+ * reads
  *
  *   measured   frames that are finite, minus their mean (in double: a constant of any size comes
  *              off).
@@ -7992,7 +8074,7 @@ VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, 
 
 
 /* ======== model/pretrained/quality.h ======== */
-/* model/pretrained/quality.h - what is unusual about a trace: noise, gaps, clipping, rhythms, drift
+/* model/pretrained/quality.h - measures of unusual traces: noise, gaps, clipping, rhythms, drift
  *
  * Do this:
  *     size_t size = vdi_pretrained_prepare_memsize(frames, 30.0);
@@ -8004,11 +8086,11 @@ VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, 
  *         if (vdi_trace_quality_flag(&q, i)) puts(vdi_trace_quality_kind(i)->meaning);
  *
  * The measures are a table: a kind is a member of vdi_trace_quality, a limit, and what it may mean
- * beyond that limit. Limits were set on simulated cells, of which few are flagged; they say that a
- * trace is worth a look, not that it is bad.
+ * beyond that limit. Limits were set on simulated cells, of which few are flagged; a flag says that
+ * a trace should be inspected, not that it is bad.
  *
  * What it does NOT do: tell whether the frame rate is right; decay times of indicators span a
- * factor of 50, so `decay` is for the eye and for the median of a recording.
+ * factor of 50, so `decay` is meant for inspection and for the median over a recording.
  * Memory: that of vdi_pretrained_prepare. Errors: its own. Threads: pure.
  */
 #ifndef VDI_MODEL_PRETRAINED_QUALITY_H
@@ -8066,7 +8148,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_pretrained_quality(vdi_dtype dtype, int64_t
 
 
 /* ======== model/pretrained/network.h ======== */
-/* model/pretrained/network.h - the pretrained network: its parameters, and what it says on a tape
+/* model/pretrained/network.h - the pretrained network: its parameters, and its output on a tape
  *
  * At 30 Hz, C channels: h = a(S * x) with a stem S of stride 2; g = a(D * h_4) at 7.5 Hz, where h_4
  * is four steps of h side by side, then g <- g + a(K_l * g) with five taps dilated by 2^l, and h <-
@@ -8127,14 +8209,14 @@ VDI_API vdi_pretrained_vars vdi_pretrained_apply(vdi_tape *t, const vdi_pretrain
  *     }                                                was vdi_pretrained_stream_delay frames ago
  *     vdi_pretrained_stream_destroy(s);
  *
- * Statistics and scale come from a first stretch of the recording, of half a minute or more; they
- * are not updated. The baseline is that of prepare.h, but looks back only: medians of half seconds,
- * the 20th percentile of the last 30 s, a mean of five. A frame without a number repeats the one
- * before it. Spikes are those of vdi_pretrained_infer up to these differences (a test holds the
- * correlations to 0.02), some two seconds late: what the network sees of the future.
+ * Statistics and scale come from the first part of the recording, half a minute or more; they are
+ * not updated. The baseline is that of prepare.h, but looks back only: medians of half seconds, the
+ * 20th percentile of the last 30 s, a mean of five. A missing frame repeats the one before it.
+ * Spikes are those of vdi_pretrained_infer up to these differences (tested: correlations within
+ * 0.02), with a delay of some two seconds: the part of the future that the network sees.
  *
- * What it does NOT do: artefacts of single frames stay in; gaps are not cut out; with a shorter
- * view of the future it would have to be trained anew.
+ * What it does NOT do: remove artefacts of single frames, cut out gaps, or run with a shorter
+ * delay, for which the network would have to be retrained.
  * Memory: create allocates, about 0.7 MB for the shipped weights; push does not. Time: some
  * microseconds a frame on average; four steps of 30 Hz are done in every fourth. Errors: create, as
  * vdi_pretrained_infer. Threads: one stream, one thread.
@@ -8178,14 +8260,14 @@ VDI_API bool vdi_pretrained_stream_push(vdi_pretrained_stream *s, double frame, 
  *
  * Actions are in [-1,1] each; an environment scales them itself. Where it takes one of n choices
  * instead (`discrete`), it has n actions, of which the largest is the one that is chosen; its step
- * receives 1 for that one and 0 for the others, and vdi_env_choice tells which it is. An episode
+ * receives 1 for that one and 0 for the others, and vdi_env_choice returns its index. An episode
  * is a function of (seed, episode) and the actions alone, so that any of them can be run again,
  * and a run can be resumed: vdi_sacd_catch_up of model/sacd/episode.h plays the same actions once
  * more. vdi_env_reset and vdi_env_step check what comes back: a size out of range or a number that
  * is not finite is a status, and the episode is over.
  * Memory: none here; a caller's arrays are as long as the environment says. Errors: statuses.
  * Threads: one environment per thread.
- * What it does NOT do: images, mixtures of choices and numbers.
+ * What it does NOT do: images, mixed discrete and continuous actions.
  */
 #ifndef VDI_MODEL_ENV_ENV_H
 #define VDI_MODEL_ENV_ENV_H
@@ -8382,7 +8464,7 @@ VDI_API void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, fl
 
 
 /* ======== model/env/builtin.h ======== */
-/* model/env/builtin.h - the table of the environments that need nothing
+/* model/env/builtin.h - the table of the built-in environments
  *
  * Do this:
  *     vdi_env env;
@@ -8449,12 +8531,12 @@ VDI_API vdi_status vdi_env_navigate(vdi_env *env);
  * A server says version 1 where it can, 2 where it takes choices. Every message but INFO is
  * written by one call and, as a rule, read by one.
  *
- * Trust: neither side believes the other. A server takes requests of the lengths above and no
- * others; a client checks sizes against the limits of env.h before memory is asked for, names have
- * to be UTF-8 without control characters, each reply has to be of the kind and length that was
- * expected, and vdi_env_step looks for numbers that are not finite. After a malformed reply the
- * client refuses to go on (VDI_ERR_STATE), since nobody knows where the next message begins; after
- * a FAIL it may begin another episode.
+ * Trust: neither side trusts the other. A server takes requests of the lengths above and no others;
+ * a client checks sizes against the limits of env.h before memory is allocated, names have to be
+ * UTF-8 without control characters, each reply has to be of the kind and length that was expected,
+ * and vdi_env_step looks for numbers that are not finite. After a malformed reply the client
+ * refuses to go on (VDI_ERR_STATE), since the beginning of the next message is unknown; after a
+ * FAIL it may begin another episode.
  * What it does NOT do: timeouts (the read callback's business), several environments on one wire.
  * Memory: one block each, of the environment's sizes. Errors: VDI_ERR_IO where a callback failed or
  * the other end is gone, VDI_ERR_FORMAT for what is not the protocol, VDI_ERR_DATA for a FAIL.
@@ -8493,7 +8575,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_env_wire_open(const vdi_env_wire *wire, con
 #if !defined(VDI_STATIC) || defined(VDI_SACD_IMPLEMENTATION)
 
 /* ======== model/sacd/replay.h ======== */
-/* model/sacd/replay.h - a ring of transitions, sampled evenly
+/* model/sacd/replay.h - a ring buffer of transitions, sampled uniformly
  *
  * Do this:
  *     vdi_replay_desc desc = VDI__ZERO;
@@ -8510,10 +8592,10 @@ VDI_API VDI_NODISCARD vdi_status vdi_env_wire_open(const vdi_env_wire *wire, con
  *     vdi_replay_destroy(replay);
  *
  * A transition is one record of float32 in the order observation, action, reward vector, next
- * observation, end: a sample touches one stretch of memory. The reward stays a vector, so that
- * weights may change without the past being lost.
- * Memory: one block, taken at create. Errors: numbers that are not finite and ends that are no
- * flags are refused. Threads: one writer, or any number of readers.
+ * observation, end: a sample reads one contiguous piece of memory. The reward is kept as a vector,
+ * so that past transitions stay valid when the weights change.
+ * Memory: one block, taken at create. Errors: numbers that are not finite and unknown end flags are
+ * rejected. Threads: one writer, or any number of readers.
  * What it does NOT do: priorities, n-step returns.
  */
 #ifndef VDI_MODEL_SACD_REPLAY_H
@@ -8575,7 +8657,8 @@ VDI_API void vdi_replay_set_added(vdi_replay *r, int64_t added);
 
 
 /* ======== model/sacd/cagrad.h ======== */
-/* model/sacd/cagrad.h - conflict-averse gradients: one step that harms none of several losses much
+/* model/sacd/cagrad.h - conflict-averse gradients: one step that increases none of several losses
+ * much
  *
  * Do this:
  *     double gram[4] = {1, -0.8, -0.8, 4}, k[2];               <g_i, g_j> of two that disagree
@@ -8621,22 +8704,22 @@ VDI_API vdi_status vdi_cagrad(int64_t n, const double *G, double c, double *k, d
  *     if (vdi_critic_fit(critic, 256, obs, action, y, NULL, NULL, &err) < 0) puts(err.message);
  *     vdi_critic_destroy(critic);
  *
- * Twins, each one trunk with `heads` linear outputs, and a slowly moving target copy of each. It
- * does not know SAC: the caller makes the targets, and asks for values, for the smaller of the
- * twins, and for gradients with respect to the action (examples/td3d.c puts it into TD3,
+ * Twins, each one trunk with `heads` linear outputs, and a slowly moving target copy of each. It is
+ * independent of SAC: the caller computes the targets, and requests values, the smaller of the
+ * twins, and gradients with respect to the action (examples/td3d.c puts it into TD3,
  * model/sacd/sacd.h into SAC). The minimum is over the composite, so that all components come from
  * one twin and the sum of the components' targets is the scalar target; the minimum head by head is
- * there to be compared with (MacGlashan et al. 2022, arXiv 2206.13901).
+ * provided for comparison (MacGlashan et al. 2022, arXiv 2206.13901).
  * The loss of a twin, with the errors e_i = Q_i - y_i, is
  *     L = 1/heads sum_i mean e_i^2 + lambda mean (sum_i w_i e_i)^2
- * The first term is that of the paper; it does not look at the sum that a policy climbs, whose
- * error is small only as far as the heads' errors cancel. The second does: lambda is
+ * The first term is that of the paper; it does not include the sum that a policy maximises, whose
+ * error is small only as far as the errors of the heads cancel. The second does: lambda is
  * composite_weight, and SAC's scalar critic is its limit lambda -> infinity.
- * Memory: all taken at create. Errors: a fit that would leave the finite numbers is refused and
- * changes nothing; observations and actions that are not finite give zeros and a status. Threads:
- * desc.pool shares out a fit; the number of threads does not show in the bits. One critic, one
- * thread at a time. What it does NOT do: other activations than ReLU, discrete actions, more than
- * two twins.
+ * Memory: all taken at create. Errors: a fit whose result is not finite fails and changes nothing;
+ * observations and actions that are not finite give zeros and a status. Threads: desc.pool splits a
+ * fit among threads; the bits do not depend on their number. One critic, one thread at a time. What
+ * it does NOT do: other activations than ReLU, choices other than as one-hot actions, more than two
+ * twins.
  */
 #ifndef VDI_MODEL_SACD_CRITIC_H
 #define VDI_MODEL_SACD_CRITIC_H
@@ -8760,7 +8843,8 @@ VDI_API void vdi_critic_minimum(vdi_dtype dtype, vdi_critic_rule rule, int64_t n
 
 
 /* ======== model/sacd/values.h ======== */
-/* model/sacd/values.h - what a critic says: values, the smaller twin, gradients of the action
+/* model/sacd/values.h - the outputs of a critic: values, the smaller twin, gradients with respect
+ * to the action
  *
  * The functions are declared in model/sacd/critic.h.
  *
@@ -8825,17 +8909,17 @@ VDI_API void vdi_critic_minimum(vdi_dtype dtype, vdi_critic_rule rule, int64_t n
  *     vdi_sacd_destroy(agent);
  *
  * With weights 1 the targets y_i sum to SAC's target; weights may be changed at any time, and no
- * value has to be learned anew. Algorithms are options of one update: SAC-D, its element-wise
+ * value has to be relearned. Algorithms are options of one update: SAC-D, its element-wise
  * ("naive") minimum, its conflict-averse gradient, and plain SAC on the weighted sum of the rewards
  * (MacGlashan et al. 2022, arXiv 2206.13901; Haarnoja et al. 2018, arXiv 1812.05905). The loss of
  * the critics is that of model/sacd/critic.h; docs/guide/sacd.md has the equations.
  * Steps in an environment are in model/sacd/episode.h, questions to an agent in
  * model/sacd/explain.h.
- * Memory: all taken at create. Errors: a transition that is not finite is refused, an update that
- * would not stay finite is refused; the agent is as before then. Threads: desc.pool shares out an
- * update; the bits do not depend on it. One agent per thread; model/sacd/policy.h is a policy that
- * acts elsewhere.
- * Randomness: functions of (seed, what for, how many before), so a saved state goes on to the bit.
+ * Memory: all allocated at create. Errors: a transition that is not finite is rejected, an update
+ * whose result is not finite fails; the agent is then unchanged. Threads: desc.pool splits an
+ * update among threads; the bits do not depend on it. One agent per thread; model/sacd/policy.h is
+ * a policy that acts elsewhere.
+ * Randomness: functions of (seed, purpose, count), so a saved state continues with the same bits.
  * What it does NOT do: images, recurrent policies, mixtures of choices and numbers, normalisation
  * of rewards.
  */
@@ -9016,12 +9100,12 @@ VDI_API vdi_status vdi_sacd_desc_from_meta(const vdi_meta *meta, int64_t count, 
  *     if (vdi_policy_act(policy, obs, NULL, action) < 0) puts("an observation is not finite");
  *     vdi_policy_destroy(policy);
  *
- * It holds a copy of the weights and the memory of one action, and nothing of what learns: no
- * critics, no transitions. vdi_policy_init makes one in the caller's block, for programs without an
- * allocator. The actions are the same bits as the agent's.
+ * It holds a copy of the weights and the memory of one action, and nothing that is needed for
+ * learning: no critics, no transitions. vdi_policy_init makes one in the caller's block, for
+ * programs without an allocator. The actions are the same bits as the agent's.
  * Memory: taken at create, about four bytes a weight. Errors: statuses; an observation that is not
  * finite gives the action 0. Threads: one policy per thread; vdi_policy_create reads the agent, so
- * not while that learns. What it does NOT do: follow the agent as it goes on learning.
+ * it must not run during an update. What it does NOT do: follow the agent as it continues to learn.
  */
 #ifndef VDI_MODEL_SACD_POLICY_H
 #define VDI_MODEL_SACD_POLICY_H
@@ -9054,7 +9138,7 @@ VDI_API vdi_status vdi_policy_act(vdi_policy *p, const float *obs, vdi_rng *rng,
 
 
 /* ======== model/sacd/act.h ======== */
-/* model/sacd/act.h - the policy: actions for observations, and what is remembered of them
+/* model/sacd/act.h - the policy: actions for observations, and what the update needs of them later
  *
  * The functions are declared in model/sacd/sacd.h.
  *
@@ -9087,7 +9171,8 @@ VDI_API vdi_status vdi_policy_act(vdi_policy *p, const float *obs, vdi_rng *rng,
 
 
 /* ======== model/sacd/choice.h ======== */
-/* model/sacd/choice.h - learning where an action is one of n choices; called by model/sacd/update.h
+/* model/sacd/choice.h - the update for actions that are one of n choices; called by
+ * model/sacd/update.h
  *
  * The policy is pi(a|s) = softmax of the net's n outputs, and every choice can be looked at, so
  * expectations over the policy are exact, without a sample (Christodoulou 2019, arXiv 1910.07207):
@@ -9106,8 +9191,8 @@ VDI_API vdi_status vdi_policy_act(vdi_policy *p, const float *obs, vdi_rng *rng,
 
 
 /* ======== model/sacd/episode.h ======== */
-/* model/sacd/episode.h - an agent in an environment: training step by step, playing, taking up an
- * episode again
+/* model/sacd/episode.h - an agent in an environment: training step by step, playing, resuming an
+ * episode
  *
  * Do this:
  *     vdi_sacd_episode *episode;
@@ -9119,15 +9204,15 @@ VDI_API vdi_status vdi_policy_act(vdi_policy *p, const float *obs, vdi_rng *rng,
  *     if (vdi_sacd_play(agent, &env, 7, 0, sums, NULL, &err) < 0) puts(err.message);
  *     vdi_sacd_episode_destroy(episode);
  *
- * Several environments at once, say simulators in processes of their own: an episode for each, told
- * which of how many it is (lane, lanes), and vdi_sacd_step_all instead of vdi_sacd_step. Their
- * steps run side by side, everything else in order, so the same number of them gives the same bits.
- * A game or robot that owns its loop calls vdi_sacd_explore, vdi_sacd_observe, vdi_sacd_due and
- * vdi_sacd_update itself, which is all that vdi_sacd_step does.
- * To go on where a saved run stopped, in the middle of an episode too: save the agent's training
- * state with episode->index and episode->steps; later restore the agent, set both, and call
- * vdi_sacd_catch_up. It plays the actions of that episode again, which the replay buffer holds, and
- * compares what the environment says with what it said then.
+ * For several environments at once, say simulators in separate processes, use an episode for each,
+ * with its index and their number (lane, lanes), and vdi_sacd_step_all instead of vdi_sacd_step.
+ * Their steps run side by side, everything else in order, so the same number of them gives the same
+ * bits. A game or robot with its own loop calls vdi_sacd_explore, vdi_sacd_observe, vdi_sacd_due
+ * and vdi_sacd_update itself, which is all that vdi_sacd_step does.
+ * To continue where a saved run stopped, even in the middle of an episode: save the agent's
+ * training state with episode->index and episode->steps; later restore the agent, set both, and
+ * call vdi_sacd_catch_up. It plays the actions of that episode again, which the replay buffer
+ * holds, and compares what the environment returns with what it returned then.
  * Memory: taken at create; a step allocates nothing. Errors: statuses; those of the environment are
  * passed on. Threads: those of the agent.
  */
@@ -9192,7 +9277,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_sacd_play(vdi_sacd *agent, vdi_env *env, ui
 
 
 /* ======== model/sacd/trace.h ======== */
-/* model/sacd/trace.h - one episode as the agent saw it, and whether its values came true
+/* model/sacd/trace.h - one episode as the agent observed it, and whether its values came true
  *
  * Do this:
  *     vdi_sacd_trace *trace;
@@ -9207,13 +9292,14 @@ VDI_API VDI_NODISCARD vdi_status vdi_sacd_play(vdi_sacd *agent, vdi_env *env, ui
  * A trace holds, for each step and head, the value Q_i, the influence |w_i| |d Q_i / d a| and the
  * discounted sum of what was then realised,
  *     G_i(t) = sum_k gamma^k r_i(t+k),    the entropy's from t+1 on: -alpha log pi
- * The value check compares Q_i with G_i: bias, RMSE, slope of G on Q, explained variance. A
- * component that stays unexplained while others are not can't be learned from these observations.
- * Values are those of the sampling policy: to compare them with returns, sample.
- * After a time-out nobody has seen what would have come. Where the environment can (`goes_on`, or
- * its limit was not its own), it is played on until what is left counts for less than a twentieth;
- * else returns go on with the value itself, and the check leaves out the steps whose return it
- * makes up by more than that: they would agree with themselves.
+ * The value check compares Q_i with G_i: bias, RMSE, slope of G on Q, explained variance. If the
+ * values of one component explain nothing while those of others do, that component cannot be
+ * predicted from these observations. Values are those of the stochastic policy: to compare them
+ * with returns, sample actions.
+ * After a time-out the further rewards are unknown. Where the environment can (`goes_on`, or its
+ * limit was not its own), the episode continues until the remaining discount is below a twentieth;
+ * otherwise the value itself completes the return, and the check leaves out the steps for which it
+ * would be a larger part than that, since the comparison would be circular.
  * Memory: a trace is taken at create; the check is a struct. Threads: those of the agent.
  */
 #ifndef VDI_MODEL_SACD_TRACE_H
@@ -9366,11 +9452,11 @@ VDI_API int64_t vdi_sacd_tame(vdi_sacd *agent, vdi_rng *rng, int64_t n, double m
  *
  * Every loader and saver of io works on a vdi_reader or vdi_writer. Both are plain structs that
  * carry callbacks, so that files may live in an archive, in flash or behind a socket;
- * vdi_reader_open and vdi_writer_open bring <stdio.h>, and are absent under VDI_NO_STDIO. Numbers
- * in binary files are little-endian on every machine.
+ * vdi_reader_open and vdi_writer_open use <stdio.h>, and are absent under VDI_NO_STDIO. Numbers in
+ * binary files are little-endian on every machine.
  *
- * A reader of known size lets a loader refuse a lying header before it allocates; with an unknown
- * size memory grows with the data that really come. Neither ever allocates more than twice what the
+ * With a reader of known size a loader rejects a false header before it allocates; with an unknown
+ * size memory grows with the data that arrive. Neither ever allocates more than twice what the
  * stream has delivered or still holds.
  *
  * Does NOT: rename or fsync (ISO C cannot), lock, append, or translate text. A save that fails
@@ -9466,9 +9552,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_writer_close(vdi_writer *w, vdi_error *err)
 /* ======== io/binary.h ======== */
 /* io/binary.h - arrays as the binary formats store them
  *
- * npy, safetensors and MATLAB files hold the same things: elements of a type in one byte order,
- * rows or columns first. Here they become tensors, and tensors become bytes. There is no public
- * part.
+ * npy, safetensors and MATLAB files all hold elements of one type in one byte order, rows or
+ * columns first. This file converts them to tensors, and tensors to bytes. There is no public part.
  *
  * A stored type is a row of the table: its name in each format, its size, the dtype that it becomes
  * and, where vdi lacks the type itself, the function that widens an element to one that holds it.
@@ -9511,9 +9596,9 @@ typedef struct vdi__crc {
 /* ======== io/inflate.h ======== */
 /* io/inflate.h - unpacks deflate (RFC 1951) and zlib (RFC 1950), pulled by the reader
  *
- * What zip archives and MATLAB files hold is read through here: as many bytes as are asked for, so
- * that output may stop at any byte, and a bomb costs no more memory than its reader wants. There is
- * no public part: io/zip.h and io/mat.h hand out readers.
+ * The contents of zip archives and MATLAB files are read through here: as many bytes as requested,
+ * so that output may stop at any byte, and a bomb costs no more memory than its reader wants. There
+ * is no public part: io/zip.h and io/mat.h hand out readers.
  *
  * Trust: codes that are incomplete or over-full, matches that begin before the data, lengths and
  * block types that mean nothing and an early end are found and named. Memory: 52 KiB for the state
@@ -9634,7 +9719,7 @@ VDI_API vdi_status vdi_zip_end(vdi_zip_writer *z, vdi_error *err);
  * u8 int64 where every value fits, f2 float32. Written are format 1.0, little-endian, C order:
  * equal arrays make equal bytes.
  *
- * An array that does not fit into memory is read behind vdi_npy_read_header, and written behind
+ * An array that does not fit into memory is read after vdi_npy_read_header, and written after
  * vdi_npy_write_header.
  *
  * Does NOT: complex, text, records or Python objects, more than VDI_MAX_DIMS axes
@@ -9764,7 +9849,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_npz_save(const char *path, const vdi_named_
  * no UTF-8 as U+FFFD, '<' as an escape (so that a page may hold the text in a script).
  *
  * Memory: two arena blocks, at most 40 bytes a token and the length of the text; nothing before the
- * text is known to be sound.
+ * text is known to be valid.
  * Errors: VDI_ERR_FORMAT with line and column. Threads: a parsed tree is constant.
  */
 #ifndef VDI_IO_JSON_H
@@ -9954,11 +10039,12 @@ VDI_API VDI_NODISCARD vdi_status vdi_safetensors_save(const char *path, const vd
  *     if (vdi_csv_save("log.csv", columns, 2, &err) < 0) puts(err.message);
  *
  * Read: cells between commas, semicolons, tabs or spaces (the first of these that the first row
- * holds), in quotes or not (RFC 4180), lines ended by LF or CRLF. A first row with a cell that is
- * no number, or in quotes, is the header. Empty cells, "nan" and "NA" are NaN. Empty lines and
- * lines that begin with '#' are passed over. A row of another length, or a word in place of a
- * number, is VDI_ERR_FORMAT and names the line. Written: commas, LF, the fewest digits that read
- * back, NaN as nan.
+ * holds, but not commas that all stand within numbers, beside another of them), in quotes or not
+ * (RFC 4180), lines ended by LF or CRLF. A first row with a cell that is no number, or in quotes, is
+ * the header. Empty cells, "nan" and "NA" are NaN. Empty lines and lines that begin with '#' are
+ * ignored. A row of another length, or a word or a decimal comma in place of a number, is
+ * VDI_ERR_FORMAT and names line and cell. Written: commas, LF, the fewest digits that read back, NaN
+ * as nan.
  * Does NOT: text columns, decimal commas. Memory: one block for text that is freed, one for the
  * values.
  */
@@ -10022,8 +10108,8 @@ VDI_API VDI_NODISCARD vdi_status vdi_csv_save(const char *path, const vdi_named_
  * Does NOT: read structures, cells, text, sparse or complex arrays (VDI_ERR_UNSUPPORTED, with the
  * line of MATLAB that helps), version 7.3, which is HDF5 (the message says how to convert it), or
  * write.
- * Trust: a length is held to what is there before memory is asked for; a packed variable is
- * unpacked as it is read, and its checksum has to be right.
+ * Trust: a length is checked against the bytes present before memory is allocated; a packed
+ * variable is unpacked as it is read, and its checksum has to be right.
  * Memory: the list of variables, and 52 KiB while a packed one is read; freed by vdi_mat_close.
  */
 #ifndef VDI_IO_MAT_H
@@ -10074,14 +10160,14 @@ VDI_API VDI_NODISCARD vdi_status vdi_mat_open_file(vdi_mat *mat, const char *pat
  *     if (vdi_array_load("session.mat:counts", NULL, &y, &err) < 0) puts(err.message);
  *     vdi_tensor_free(NULL, &y);
  *
- * The format is that of the file's extension or, where that is none of them, of its first bytes. In
- * files of several arrays, ":NAME" behind the path picks one; it may be left out where there is
- * one. The dtype is the file's. A table as text is float64 (rows,cols), with NaN where a cell is
- * empty.
+ * The format is taken from the extension of the file or, if that is not one of the list below, from
+ * its first bytes. In files of several arrays, ":NAME" after the path selects one; it may be
+ * omitted if there is only one. The dtype is the file's. A table as text is float64 (rows,cols),
+ * with NaN where a cell is empty.
  *
- * .npy .npz .csv .tsv .txt .mat .safetensors are read; of .h5 .hdf5 .nwb, and .mat of version 7.3,
- * the message says the lines of Python that convert them. A format is a row of the table at the
- * end, and its two functions stand in its own file.
+ * .npy .npz .csv .tsv .txt .mat .safetensors are read; for .h5 .hdf5 .nwb, and .mat of version 7.3,
+ * the error message gives the lines of Python that convert them. A format is a row of the table at
+ * the end, and its two functions stand in its own file.
  * Memory: the tensor is yours, vdi_tensor_free with the same allocator. Errors: those of the
  * format.
  */
@@ -10214,9 +10300,9 @@ VDI_API void vdi_png_row(vdi_png *p, const uint8_t *row);
  *     vdi_figure_free(&f);
  *
  * Nothing is copied: numbers and strings have to live until the figure is drawn (vdi_figure_text
- * keeps a formatted string). Any dtype, any strides. NaN is a gap, infinities too. A call never
- * fails by itself: what does not fit together, or a lack of memory, is the status of the drawing.
- * Memory: an arena for the list of what is shown. Threads: one figure, one thread.
+ * keeps a formatted string). Any dtype, any strides. NaN is a gap, infinities too. These calls do
+ * not fail: inconsistent arguments or a lack of memory become the status of the drawing. Memory: an
+ * arena for the list of what is shown. Threads: one figure, one thread.
  */
 #ifndef VDI_IO_FIGURE_H
 #define VDI_IO_FIGURE_H
@@ -10360,7 +10446,7 @@ VDI_API vdi_series *vdi_panel_rule(vdi_panel *p, const char *name, char axis, do
 
 
 /* ======== io/markup.h ======== */
-/* io/markup.h - the words of XML: numbers, attributes, text that cannot end an element, images
+/* io/markup.h - writing XML: numbers, attributes, escaped text, images
  *
  * What SVG (io/svg.h) and HTML (io/html.h) are written with. There is no public part.
  */
@@ -10448,13 +10534,13 @@ VDI_API vdi_series *vdi_panel_rule(vdi_panel *p, const char *name, char axis, do
  *     if (vdi_svg_write(&w, &f, false, &err) < 0) puts(err.message);
  *
  * Axes are thin and tick at 1, 2 or 5 times a power of ten; large and small numbers share one power
- * of ten at the axis' end. The legend stands above the data, never on them. Long lines keep first,
- * least, greatest and last of each pixel column; dense points are thinned; maps of more than 2,000
- * cells, and rasters of more than 20,000 ticks, become a PNG of the panel's resolution inside
- * the file. So a file stays below some 200 KB a panel, whatever the data. Ids and styles are not
- * used: pictures can share a page.
+ * of ten at the axis' end. The legend stands above the data, never on them. Long lines keep the
+ * first, least, greatest and last value of each pixel column; dense points are thinned; maps of
+ * more than 2,000 cells, and rasters of more than 20,000 ticks, become a PNG of the panel's
+ * resolution inside the file. So a file stays below some 200 KB a panel, whatever the data. Ids and
+ * styles are not used, so that pictures can share a page.
  *
- * Does NOT: measure text (widths are estimated), 3-d, pies, second y axes.
+ * What it does NOT do: measure text (widths are estimated), 3-d plots, pie charts, second y axes.
  * Memory: a few rows in the figure's arena, given back. Errors: VDI_ERR_SHAPE, VDI_ERR_MEMORY,
  * VDI_ERR_IO.
  */
@@ -10488,11 +10574,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_svg_save(const char *path, vdi_figure *f, v
  *     if (vdi_page_end(&page, &err) < 0) puts(err.message);
  *     if (vdi_writer_close(&w, &err) < 0) puts(err.message);
  *
- * The page opens from a disk, light or dark as the reader's system is, prints well, and fits a
- * telephone. Every text is escaped; vdi_page_raw and vdi_page_script are the ways in for what is
- * markup or code. vdi_page_data_begin gives a JSON writer whose text a script of the page reads
- * with JSON.parse(document.getElementById(id).textContent).
- * Memory: none of its own. Errors: the first one, told by vdi_page_end.
+ * The page opens from a disk, follows the light or dark setting of the system, prints well, and
+ * fits a phone. Every text is escaped; vdi_page_raw and vdi_page_script insert markup and code
+ * unescaped. vdi_page_data_begin gives a JSON writer whose text a script of the page reads with
+ * JSON.parse(document.getElementById(id).textContent).
+ * Memory: none of its own. Errors: the first one, returned by vdi_page_end.
  */
 #ifndef VDI_IO_HTML_H
 #define VDI_IO_HTML_H
@@ -10548,8 +10634,8 @@ VDI_API vdi_status vdi_page_end(vdi_page *p, vdi_error *err);
  *     if (vdi_policy_load("agent.safetensors", NULL, &policy, &err) < 0) puts(err.message);
  *     if (vdi_policy_save_c("pilot.h", policy, "pilot", &err) < 0) puts(err.message);
  *
- * A saved agent holds everything, the replay buffer too: what is loaded goes on learning to the
- * bit. The file is safetensors, which PyTorch, JAX and NumPy users open with what they have. A
+ * A saved agent holds everything, including the replay buffer: a loaded agent continues learning to
+ * the bit. The file is safetensors, which PyTorch, JAX and NumPy users open with what they have. A
  * policy is these tensors of it, float32 unless the description says otherwise:
  *     policy.L.weight   (in,out), row-major      layer L = 0, 1, ...: h' = max(h W + b, 0),
  *     policy.L.bias     (out)                    the last one without the maximum
@@ -15498,8 +15584,15 @@ VDI__FN void vdi__bt_scale(const vdi__bt *g, bool roots, int64_t n, int64_t ys, 
 
 VDI__FN void vdi__bt_sweep(const vdi__bt *g, int what, int64_t n, int64_t ys, char *y) {
     const bool roots = (what & VDI__BT_ROOT) != 0;
-    if (what & VDI__BT_FORWARD) vdi__bt_forward(g, n, ys, y);
-    if (what & VDI__BT_BACKWARD)
+    const bool few =
+        g->rows && n == 1 && ys == 1 && g->d <= 4; /* a request takes longer than they */
+    if ((what & VDI__BT_FORWARD) && few)
+        g->k->blocktri_forward(g->d, g->T, g->L, g->N, y);
+    else if (what & VDI__BT_FORWARD)
+        vdi__bt_forward(g, n, ys, y);
+    if ((what & VDI__BT_BACKWARD) && few)
+        g->k->blocktri_backward(roots, g->d, g->T, g->L, g->N, y);
+    else if (what & VDI__BT_BACKWARD)
         vdi__bt_backward(g, roots, n, ys, y);
     else
         vdi__bt_scale(g, roots, n, ys, y);
@@ -15766,12 +15859,15 @@ VDI__FN void vdi__bt_logdet_group(const vdi__bt *g, const vdi__bt_job *job, char
     if (!g->rows) {
         g->k->blocktri_logs(g->L, g->d, g->T, sums);
     } else {
+        const bool f64 = g->bt->dtype == VDI_F64;
         double product = 1;
         int64_t exponents = 0;
         for (int64_t t = 0; t < g->T; t++) {
             for (int64_t i = 0; i < g->d; i++) {
                 /* a product of mantissas and a sum of exponents, as in the kernel */
-                double r = vdi_dtype_load(g->bt->dtype, g->L, t * g->dd + i * (g->d + 1));
+                const char *at = g->L + (size_t)(t * g->dd + i * (g->d + 1)) * g->real;
+                const double r = f64 ? *(const double *)(const void *)at
+                                     : (double)*(const float *)(const void *)at;
                 product *= r;
                 if (product > 1e100 || product < 1e-100) {
                     int e;
@@ -16318,7 +16414,8 @@ VDI__DEF size_t vdi_kalman_worksize(const vdi_kalman_desc *desc) {
     size_t d = (size_t)desc->d;
     size_t vectors = vdi_add_size(9 * d * d + 6 * d + 16, vdi_mul_size((size_t)desc->T, 1));
     vectors = vdi_add_size(vectors, vdi_mul_size((size_t)desc->nrhs, 2 * d + 1));
-    return vdi_add_size(vdi_mul_size(vectors, 128), VDI_ALIGN);
+    const size_t run = 4 * (d + 1) * (d + VDI__KALMAN_LANES) * sizeof(double);
+    return vdi_add_size(vdi_mul_size(vectors, 128), run + 2 * VDI_ALIGN);
 }
 
 /* One real per lane. */
@@ -16336,6 +16433,8 @@ typedef struct vdi__kalman {
     size_t size, unit; /* bytes of a real, of a vector of lanes */
     int64_t lanes, d, dd, T, g, n;
     int64_t bad_group, bad_time; /* where a covariance was not positive definite; -1 */
+    vdi__kalman_run run;         /* its matrices and scratch, in `fixed` */
+    char *fixed;
     vdi__kalman_lanes alive, good;
     bool steady[VDI__KALMAN_LANES]; /* the lane's covariance is that of the bin before */
 } vdi__kalman;
@@ -16473,13 +16572,53 @@ VDI__FN void vdi__kalman_take_block(const vdi__kalman *r, const void *x, int64_t
     }
 }
 
-/* Block t of every lane of x becomes a copy of block `from`. */
-VDI__FN void vdi__kalman_repeat(const vdi__kalman *r, void *x, int64_t t, int64_t from, int64_t T) {
+/* Blocks t .. t + bins - 1 of every lane of x (G,T,d,d) become copies of block `from`. */
+VDI__FN void vdi__kalman_repeat(const vdi__kalman *r, void *x, int64_t t, int64_t bins,
+                                int64_t from, int64_t T) {
     const size_t block = (size_t)r->dd * r->size;
     for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
         char *lane = (char *)x + (size_t)((r->g + l) * T) * block;
-        memcpy(lane + (size_t)t * block, lane + (size_t)from * block, block);
+        for (int64_t i = t; i < t + bins; i++)
+            memcpy(lane + (size_t)i * block, lane + (size_t)from * block, block);
     }
+}
+
+/* ---- means where the gains stay ----------------------------------------------------------------
+ * One lane and right-hand side at a time, the rows of a matrix side by side: each element is the
+ * chain of products that it is in lanes, to the bit. */
+
+/* Matrix number i of the run = lane l of v, or its transpose. */
+VDI__FN const void *vdi__kalman_fix(vdi__kalman *r, int i, const char *v, int64_t l,
+                                    bool transposed) {
+    const int64_t d = r->d, ld = r->run.ld;
+    char *to = r->fixed + (size_t)(i * d * ld) * r->size;
+    for (int64_t k = 0; k < d; k++) {
+        for (int64_t j = 0; j < d; j++) {
+            const int64_t from = transposed ? j * d + k : k * d + j;
+            memcpy(to + (size_t)(k * ld + j) * r->size, v + (size_t)(from * r->lanes + l) * r->size,
+                   r->size);
+        }
+    }
+    return to;
+}
+
+/* Scratch for it, behind all the rest. */
+VDI__FN void vdi__kalman_take_run(vdi__kalman *r) {
+    const int64_t d = r->d, ld = (d + r->lanes - 1) / r->lanes * r->lanes;
+    r->fixed = r->free + (VDI_ALIGN - (uintptr_t)r->free % VDI_ALIGN) % VDI_ALIGN;
+    memset(r->fixed, 0, (size_t)(4 * (d + 1) * ld) * r->size);
+    r->run.d = d;
+    r->run.ld = ld;
+    r->run.work = r->fixed + (size_t)(4 * d * ld) * r->size;
+}
+
+/* Do all lanes of this round have bin t, or not, as they have the bin at hand? */
+VDI__FN bool vdi__kalman_same_alive(const vdi__kalman *r, int64_t t) {
+    vdi__kalman_lanes other;
+    if (!r->desc->lengths) return true;
+    memset(&other, 0, sizeof other);
+    vdi__kalman_alive(r, t, &other);
+    return memcmp(&other, &r->alive, r->unit) == 0;
 }
 
 /* ---- filter ---------------------------------------------------------------------------------- */
@@ -16491,6 +16630,12 @@ typedef struct vdi__kalman_filter {
     char *a, *q, *eye, *p, *l, *w, *x, *g, *k, *m, *hv, *e, *v, *pivots, *state, *logdet;
 } vdi__kalman_filter;
 
+/* Is what lane l sees in bin t what it saw in the bin before? */
+VDI__FN bool vdi__kalman_same_w(const vdi__kalman *r, const vdi__kalman_filter *f, int64_t l,
+                                int64_t t) {
+    return r->desc->shared_w || vdi__kalman_same(r, f->W, l, t, t - 1);
+}
+
 /* Does what comes in at bin t leave the covariances as they are? A lane that has ended and stays so
  * has none. */
 VDI__FN bool vdi__kalman_filter_steady(vdi__kalman *r, const vdi__kalman_filter *f,
@@ -16499,7 +16644,7 @@ VDI__FN bool vdi__kalman_filter_steady(vdi__kalman *r, const vdi__kalman_filter 
     for (int64_t l = 0; t > 0 && l < r->lanes && l < r->n; l++) {
         const bool now = vdi__kalman_is_alive(r, &r->alive, l);
         const bool then = vdi__kalman_is_alive(r, before, l);
-        if (!now || !then || !vdi__kalman_same(r, f->W, l, t, t - 1)) r->steady[l] = false;
+        if (!now || !then || !vdi__kalman_same_w(r, f, l, t)) r->steady[l] = false;
         all = all && (r->steady[l] || (!now && !then));
     }
     return all;
@@ -16510,7 +16655,7 @@ VDI__FN void vdi__kalman_filter_settle(vdi__kalman *r, const vdi__kalman_filter 
                                        const vdi__kalman_lanes *before, int64_t t) {
     for (int64_t l = 0; t > 1 && l < r->lanes && l < r->n; l++) {
         if (!vdi__kalman_is_alive(r, &r->alive, l) || !vdi__kalman_is_alive(r, before, l)) continue;
-        if (!vdi__kalman_same(r, f->W, l, t, t - 1)) continue;
+        if (!vdi__kalman_same_w(r, f, l, t)) continue;
         r->steady[l] = r->steady[l] || vdi__kalman_near(r, f->Pp, l, t - 1, f->p);
         if (r->steady[l]) vdi__kalman_take_block(r, f->Pp, l, t - 1, f->p);
     }
@@ -16521,12 +16666,6 @@ VDI__FN void vdi__kalman_covariance(vdi__kalman *r, const vdi__kalman_filter *f,
                                     const vdi__kalman_lanes *before, int64_t t) {
     const size_t at = vdi__kalman_cov(r, t), vector = r->unit;
     char *pivot = f->pivots + (size_t)t * vector;
-    if (vdi__kalman_filter_steady(r, f, before, t)) {
-        vdi__kalman_repeat(r, f->Pp, t, t - 1, r->T);
-        vdi__kalman_repeat(r, f->Pf, t, t - 1, r->T);
-        memcpy(pivot, pivot - vector, vector);
-        return;
-    }
     if (t == 0) {
         r->k->lanes_load(Q0, r->dd, 0, 1, NULL, 0, f->p);
     } else {
@@ -16536,7 +16675,10 @@ VDI__FN void vdi__kalman_covariance(vdi__kalman *r, const vdi__kalman_filter *f,
     }
     vdi__kalman_filter_settle(r, f, before, t);
     vdi__kalman_put(r, f->Pp, at, r->dd, f->p);
-    vdi__kalman_get(r, f->W, at, r->dd, &r->alive, f->w);
+    if (r->desc->shared_w)
+        r->k->lanes_load(f->W, r->dd, 0, r->n, &r->alive, 0, f->w);
+    else
+        vdi__kalman_get(r, f->W, at, r->dd, &r->alive, f->w);
     memcpy(f->l, f->p, (size_t)r->dd * vector);
     vdi__kalman_factor(r, f->l, t, &r->alive, pivot);
     /* G G' = I + L' W L,  K' = G^{-1} L',  Pf = K K' */
@@ -16567,6 +16709,65 @@ VDI__FN void vdi__kalman_update(const vdi__kalman *r, const vdi__kalman_filter *
     vdi__kalman_put(r, f->mf, at, r->d, mf);
 }
 
+/* From bin t on, at which all lanes are steady: for how many bins? */
+VDI__FN int64_t vdi__kalman_filter_stretch(const vdi__kalman *r, const vdi__kalman_filter *f,
+                                           int64_t t) {
+    int64_t end = t + 1;
+    for (bool same = true; end < r->T; end++) {
+        same = vdi__kalman_same_alive(r, end);
+        for (int64_t l = 0; same && l < r->lanes && l < r->n; l++)
+            same = !r->steady[l] || vdi__kalman_same_w(r, f, l, end);
+        if (!same) break;
+    }
+    return end - t;
+}
+
+/* The means of right-hand side s in lane l, and what the next bin needs of them. */
+VDI__FN void vdi__kalman_filter_means(vdi__kalman *r, const vdi__kalman_filter *f, int64_t s,
+                                      int64_t l, int64_t t, int64_t bins) {
+    const size_t bin = (size_t)r->d * r->size, lane = (size_t)(l * r->T) * bin;
+    const size_t at = vdi__kalman_mean(r, s, t) + lane, last = (size_t)(bins - 1) * bin;
+    char *state = f->state + (size_t)(s * r->d) * r->unit;
+    r->run.bins = bins;
+    r->run.c = f->c + at;
+    r->run.h = f->h + at;
+    r->run.mp = f->mp + at;
+    r->run.mf = f->mf + at;
+    r->run.before = f->mf + at - bin;
+    r->k->lanes_filter(&r->run);
+    for (int64_t i = 0; i < r->d; i++) {
+        for (int64_t k = l; k < r->lanes && (k == l || (l + 1 == r->n && k > l)); k++) {
+            memcpy(state + (size_t)(i * r->lanes + k) * r->size,
+                   f->mf + at + last + (size_t)i * r->size, r->size);
+        }
+    }
+}
+
+/* `bins` bins of which all lanes are steady. */
+VDI__FN void vdi__kalman_filter_run(vdi__kalman *r, const vdi__kalman_filter *f, int64_t t,
+                                    int64_t bins) {
+    const size_t bin = (size_t)r->d * r->size;
+    vdi__kalman_repeat(r, f->Pp, t, bins, t - 1, r->T);
+    vdi__kalman_repeat(r, f->Pf, t, bins, t - 1, r->T);
+    for (int64_t i = t; i < t + bins; i++)
+        memcpy(f->pivots + (size_t)i * r->unit, f->pivots + (size_t)(t - 1) * r->unit, r->unit);
+    for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
+        const bool alive = vdi__kalman_is_alive(r, &r->alive, l);
+        for (int64_t s = 0; !alive && s < r->desc->nrhs; s++) {
+            const size_t at = vdi__kalman_mean(r, s, t) + (size_t)(l * r->T) * bin;
+            memset(f->mp + at, 0, (size_t)bins * bin);
+            memset(f->mf + at, 0, (size_t)bins * bin);
+        }
+        if (!alive) continue;
+        r->run.a = vdi__kalman_fix(r, 0, f->a, l, true);
+        r->run.w = vdi__kalman_fix(r, 1, f->w, l, true);
+        r->run.k = vdi__kalman_fix(r, 2, f->k, l, true);
+        r->run.kt = vdi__kalman_fix(r, 3, f->k, l, false);
+        for (int64_t s = 0; s < r->desc->nrhs; s++)
+            vdi__kalman_filter_means(r, f, s, l, t, bins);
+    }
+}
+
 VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A, const void *Q,
                                       const void *Q0, const void *W, const void *h, const void *c,
                                       void *work, void *mp, void *Pp, void *mf, void *Pf,
@@ -16592,6 +16793,7 @@ VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A
     f.pivots = vdi__kalman_take(&r, T);
     f.state = vdi__kalman_take(&r, nrhs * d);
     f.logdet = vdi__kalman_take(&r, 1);
+    vdi__kalman_take_run(&r);
     memset(&r.alive, 0, sizeof r.alive);
     r.k->lanes_load(A, dd, 0, 1, NULL, 0, f.a);
     r.k->lanes_load(Q, dd, 0, 1, NULL, 0, f.q);
@@ -16602,6 +16804,12 @@ VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A
         for (int64_t t = 0; t < T; t++) {
             const vdi__kalman_lanes before = r.alive;
             vdi__kalman_alive(&r, t, &r.alive);
+            if (vdi__kalman_filter_steady(&r, &f, &before, t)) {
+                const int64_t bins = vdi__kalman_filter_stretch(&r, &f, t);
+                vdi__kalman_filter_run(&r, &f, t, bins);
+                t += bins - 1;
+                continue;
+            }
             vdi__kalman_covariance(&r, &f, Q0, &before, t);
             for (int64_t s = 0; s < nrhs; s++)
                 vdi__kalman_update(&r, &f, s, t);
@@ -16660,11 +16868,6 @@ VDI__FN void vdi__kalman_smooth_covariance(vdi__kalman *r, const vdi__kalman_smo
                                            int64_t t) {
     const size_t at = vdi__kalman_cov(r, t), block = (size_t)r->dd * r->size;
     const int64_t d = r->d, pairs = (r->T - 1) * r->dd;
-    if (vdi__kalman_smoother_steady(r, f, t)) { /* and the gain is there */
-        vdi__kalman_repeat(r, f->Ps, t, t + 1, r->T);
-        if (f->Pc) vdi__kalman_repeat(r, f->Pc, t, t + 1, r->T - 1);
-        return;
-    }
     vdi__kalman_get(r, f->Pf, at, r->dd, NULL, f->pf);
     if (t + 1 == r->T) {
         memcpy(f->ps, f->pf, (size_t)r->dd * r->unit);
@@ -16702,6 +16905,46 @@ VDI__FN void vdi__kalman_smooth_mean(const vdi__kalman *r, const vdi__kalman_smo
     vdi__kalman_put(r, f->ms, at, r->d, f->m);
 }
 
+/* From bin t back, at which all lanes are steady: for how many bins? */
+VDI__FN int64_t vdi__kalman_smoother_stretch(const vdi__kalman *r, const vdi__kalman_smoother *f,
+                                             int64_t t) {
+    int64_t first = t;
+    for (bool same = true; first > 0; first--) {
+        same = vdi__kalman_same_alive(r, first - 1);
+        for (int64_t l = 0; same && l < r->lanes && l < r->n; l++)
+            same = !r->steady[l] || vdi__kalman_smoother_same(r, f, l, first - 1);
+        if (!same) break;
+    }
+    return t - first + 1;
+}
+
+/* Bins t - bins + 1 .. t, of which all lanes are steady: their gain is there. */
+VDI__FN void vdi__kalman_smoother_run(vdi__kalman *r, const vdi__kalman_smoother *f, int64_t t,
+                                      int64_t bins) {
+    const size_t bin = (size_t)r->d * r->size;
+    const int64_t first = t - bins + 1;
+    vdi__kalman_repeat(r, f->Ps, first, bins, t + 1, r->T);
+    if (f->Pc) vdi__kalman_repeat(r, f->Pc, first, bins, t + 1, r->T - 1);
+    for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
+        const bool alive = vdi__kalman_is_alive(r, &r->alive, l);
+        if (alive) r->run.a = vdi__kalman_fix(r, 0, f->y, l, false);
+        for (int64_t s = 0; s < r->desc->nrhs; s++) {
+            const size_t lane = (size_t)(l * r->T) * bin;
+            const size_t at = vdi__kalman_mean(r, s, t) + lane;
+            if (!alive) {
+                memset(f->ms + vdi__kalman_mean(r, s, first) + lane, 0, (size_t)bins * bin);
+                continue;
+            }
+            r->run.bins = bins;
+            r->run.before = f->ms + at + bin;
+            r->run.c = f->mp + at + bin; /* predictions of the bins behind */
+            r->run.h = f->mf + at;
+            r->run.ms = f->ms + at;
+            r->k->lanes_smooth(&r->run);
+        }
+    }
+}
+
 VDI__DEF vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, const void *A, const void *mp,
                                       const void *Pp, const void *mf, const void *Pf, void *work,
                                       void *ms, void *Ps, void *Pc, vdi_error *err) {
@@ -16723,6 +16966,7 @@ VDI__DEF vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, const void *A
         *matrix[i] = vdi__kalman_take(&r, dd);
     for (size_t i = 0; i < VDI__COUNT(vector); i++)
         *vector[i] = vdi__kalman_take(&r, d);
+    vdi__kalman_take_run(&r);
     r.k->lanes_load(A, dd, 0, 1, NULL, 0, f.a);
     for (r.g = 0; r.g < desc->groups; r.g += r.lanes) {
         r.n = desc->groups - r.g;
@@ -16731,6 +16975,12 @@ VDI__DEF vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, const void *A
         memset(r.steady, 0, sizeof r.steady);
         for (int64_t t = desc->T - 1; t >= 0; t--) {
             vdi__kalman_alive(&r, t, &r.alive);
+            if (vdi__kalman_smoother_steady(&r, &f, t)) { /* the lanes ahead stay as they are */
+                const int64_t bins = vdi__kalman_smoother_stretch(&r, &f, t);
+                vdi__kalman_smoother_run(&r, &f, t, bins);
+                t -= bins - 1;
+                continue;
+            }
             vdi__kalman_smooth_covariance(&r, &f, t);
             for (int64_t s = 0; s < desc->nrhs; s++)
                 vdi__kalman_smooth_mean(&r, &f, s, t);
@@ -24082,6 +24332,14 @@ VDI__DEF vdi_status vdi_lds_update(vdi_lds_filter *f, const double *y, const dou
     return VDI_OK;
 }
 
+VDI__DEF void vdi_lds_innovation(const vdi_lds_filter *f, double *e) {
+    const vdi__root *q = (const vdi__root *)f->work;
+    for (int64_t j = 0; j < f->lds->desc.n; j++)
+        e[j] = (double)NAN;
+    for (int64_t j = 0; j < q->m; j++)
+        e[q->seen[j]] = q->v[j] / sqrt(q->s[j]);
+}
+
 VDI__DEF vdi_status vdi_lds_step(vdi_lds_filter *f, const double *y, const double *u,
                                  vdi_error *err) {
     vdi_lds_predict(f, u);
@@ -24228,6 +24486,9 @@ VDI__DEF int64_t vdi_lds_data_lane(const vdi_lds_data *data, int64_t trial) {
 VDI__DEF int64_t vdi_lds_data_observed_bins(const vdi_lds_data *data) {
     return data->observed_bins;
 }
+
+VDI__DEF int64_t vdi_lds_data_window(const vdi_lds_data *data) { return data->window.bins; }
+VDI__DEF size_t vdi_lds_data_bytes(const vdi_lds_data *data) { return data->arena.used; }
 
 /* Is this data of that model? */
 VDI__FN vdi_status vdi__lds_fits(const vdi_lds *p, const vdi_lds_data *a, const char *where,
@@ -24406,6 +24667,7 @@ VDI__FN vdi_kalman_desc vdi__lds_kalman(const vdi_lds_data *a) {
     kd.T = a->T;
     kd.d = a->d;
     kd.lengths = a->lane.lengths;
+    kd.shared_w = a->shared_w;
     return kd;
 }
 
@@ -25685,24 +25947,14 @@ VDI__FN void vdi__lds_unslot(const vdi_lds_data *a, double *slots, double *out) 
 
 /* ---- the Kalman route ------------------------------------------------------------------------ */
 
-/* What was observed into the filter's arrays. */
-VDI__FN void vdi__lds_filter_inputs(vdi_lds_data *a) {
-    const int64_t dd = a->d * a->d;
-    for (int64_t i = 0; a->shared_w && i < a->lane.count * a->T; i++) {
-        /* the filter reads one W per bin; D is free here */
-        memcpy(a->D + i * dd, a->W, (size_t)dd * sizeof(double));
-    }
-}
-
 VDI__FN vdi_status vdi__lds_filter(const vdi_lds *p, vdi_lds_data *a, vdi_error *err) {
     const vdi_kalman_desc kd = vdi__lds_kalman(a);
     const vdi_status status = vdi__lds_observe(p, a, a->h, err);
     if (status < 0) return status;
     vdi__lds_fill_w(a);
     vdi__lds_state_inputs(p, a);
-    vdi__lds_filter_inputs(a);
-    return vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->shared_w ? a->D : a->W, a->h, a->c,
-                             a->kalman_work, a->kmp, a->kPp, a->kmf, a->kPf, a->logdet, err);
+    return vdi_kalman_filter(&kd, p->A, p->Q, p->Q0, a->W, a->h, a->c, a->kalman_work, a->kmp,
+                             a->kPp, a->kmf, a->kPf, a->logdet, err);
 }
 
 /* What a filter left. */
@@ -25716,14 +25968,14 @@ VDI__FN void vdi__lds_filter_out(const vdi_lds_data *a, const vdi_lds_moments *o
 
 /* The smoother after the filter, and ll: log|J| + log|Q0| + (T-1) log|Q| is the sum of log|Pp_t| -
  * log|Pf_t|. */
-VDI__FN vdi_status vdi__lds_kalman_posterior(const vdi_lds *p, vdi_lds_data *a, bool score,
-                                             vdi_error *err) {
+VDI__FN vdi_status vdi__lds_kalman_posterior(const vdi_lds *p, vdi_lds_data *a,
+                                             const vdi_lds_moments *out, vdi_error *err) {
     const vdi__chain chain = vdi__lds_chain(p);
     const vdi_kalman_desc kd = vdi__lds_kalman(a);
     vdi__chain_prior prior = VDI__ZERO;
     vdi_status status = vdi_kalman_smooth(&kd, p->A, a->kmp, a->kPp, a->kmf, a->kPf, a->kalman_work,
-                                          a->m, a->S, a->O, err);
-    if (status < 0 || !score) return status;
+                                          a->m, a->S, out->Pc ? a->O : NULL, err);
+    if (status < 0 || !out->ll) return status;
     status = vdi__chain_prior_of(&chain, a->prior, &prior, err);
     return status < 0 ? status : vdi__lds_score(p, a, &prior, a->logdet, err);
 }
@@ -25770,7 +26022,7 @@ VDI__FN vdi_status vdi__lds_smooth_filter(const vdi_lds *p, vdi_lds_data *a,
     if (status == VDI_OK) status = vdi__lds_filter(p, a, err);
     if (status < 0) return status;
     vdi__lds_filter_out(a, out);
-    return out->kalman ? vdi__lds_kalman_posterior(p, a, out->ll != NULL, err) : VDI_OK;
+    return out->kalman ? vdi__lds_kalman_posterior(p, a, out, err) : VDI_OK;
 }
 
 VDI__DEF vdi_status vdi_lds_smooth(const vdi_lds *lds, vdi_lds_data *data,
@@ -29231,6 +29483,193 @@ VDI__DEF vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, const double *x
         return vdi_error_set(err, VDI_ERR_DATA, where, "the truth does not vary: R2 is undefined");
     *r2 = 1 - error / spread;
     return VDI_OK;
+}
+#endif
+
+/* ======== model/score/latents.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_SCORE_IMPLEMENTATION) && !defined(VDI_MODEL_SCORE_LATENTS_C)
+#define VDI_MODEL_SCORE_LATENTS_C
+
+/* Products of two sets about their means. */
+typedef struct vdi__score_products {
+    int64_t d, n;
+    double count;
+    double *xm, *ym;      /* (d), (n): means */
+    double *xx, *xy, *yy; /* (d,d), (d,n), and (n): of each column of y */
+    double *rest;         /* what is left of work */
+} vdi__score_products;
+
+VDI__DEF size_t vdi_score_latents_work(int64_t d, int64_t n) {
+    const size_t D = (size_t)d, N = (size_t)VDI__MAX(n, d), pair = D + 2 * N + D * D + D * N;
+    return pair + 3 * D * D + 2 * D + vdi_svd_work(D, D);
+}
+
+/* Of the rows that `fold` does not hold out; -1: of all. */
+typedef struct vdi__score_rows {
+    int64_t rows, each, folds, fold;
+} vdi__score_rows;
+
+VDI__FN bool vdi__score_products_has(const vdi__score_rows *w, const vdi__score_products *p,
+                                     const double *x, const double *y, int64_t r) {
+    const bool held = w->fold >= 0 && r / w->each % w->folds == w->fold;
+    return !held && vdi__score_row(p->d, x + r * p->d) && vdi__score_row(p->n, y + r * p->n);
+}
+
+VDI__FN vdi__score_products vdi__score_products_of(const vdi__score_rows *w, int64_t d,
+                                                   const double *x, int64_t n, const double *y,
+                                                   double *work) {
+    vdi__score_products p;
+    p.d = d;
+    p.n = n;
+    p.count = 0;
+    p.xm = work;
+    p.ym = p.xm + d;
+    p.yy = p.ym + n;
+    p.xx = p.yy + n;
+    p.xy = p.xx + d * d;
+    p.rest = p.xy + d * n;
+    memset(work, 0, (size_t)(p.rest - work) * sizeof *work);
+    for (int64_t r = 0; r < w->rows; r++) {
+        if (!vdi__score_products_has(w, &p, x, y, r)) continue;
+        vdi_axpby(VDI_F64, (size_t)d, 1, x + r * d, 1, p.xm);
+        vdi_axpby(VDI_F64, (size_t)n, 1, y + r * n, 1, p.ym);
+        p.count += 1;
+    }
+    for (int64_t i = 0; i < d + n; i++)
+        p.xm[i] /= p.count > 0 ? p.count : 1; /* ym is behind xm */
+    for (int64_t r = 0; r < w->rows; r++) {
+        if (!vdi__score_products_has(w, &p, x, y, r)) continue;
+        for (int64_t i = 0; i < d; i++) {
+            const double e = x[r * d + i] - p.xm[i];
+            for (int64_t k = 0; k < d; k++)
+                p.xx[i * d + k] += e * (x[r * d + k] - p.xm[k]);
+            for (int64_t j = 0; j < n; j++)
+                p.xy[i * n + j] += e * (y[r * n + j] - p.ym[j]);
+        }
+        for (int64_t j = 0; j < n; j++)
+            p.yy[j] += (y[r * n + j] - p.ym[j]) * (y[r * n + j] - p.ym[j]);
+    }
+    return p;
+}
+
+VDI__FN double vdi__score_trace(int64_t n, const double *x, int64_t step) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i * step];
+    return sum;
+}
+
+/* ---- alignment ------------------------------------------------------------------------------- */
+
+VDI__DEF vdi_status vdi_score_procrustes(int64_t rows, int64_t d, const double *x,
+                                         const double *reference, double *work, double *turn,
+                                         double *aligned, double *r2, vdi_error *err) {
+    const vdi__score_rows all = {rows, 1, 1, -1};
+    const size_t D = (size_t)d;
+    const vdi__score_products p = vdi__score_products_of(&all, d, x, d, reference, work);
+    const double of_x = vdi__score_trace(d, p.xx, d + 1), of_y = vdi__score_trace(d, p.yy, 1);
+    double *U = p.rest, *Vt = U + d * d, *G = Vt + d * d, *s = G + d * d, *row = s + d;
+    if (!(of_x > 0) || !(of_y > 0)) {
+        return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_procrustes", "%s over %g complete rows",
+                             of_x > 0 ? "the reference does not vary" : "the latents do not vary",
+                             p.count);
+    }
+    const vdi_status status = vdi_svd(VDI_F64, D, D, p.xy, D, U, s, Vt, row + d, err);
+    if (status < 0) return status;
+    vdi_gemm(VDI_F64, 0, D, D, D, U, D, Vt, D, G, D);
+    if (turn) memcpy(turn, G, D * D * sizeof *G);
+    const double strength = vdi__score_trace(d, s, 1), scale = strength / of_x;
+    *r2 = strength * strength / (of_x * of_y);
+    for (int64_t r = 0; aligned && r < rows; r++) {
+        for (int64_t j = 0; j < d; j++) {
+            row[j] = p.ym[j];
+            for (int64_t i = 0; i < d; i++)
+                row[j] += scale * (x[r * d + i] - p.xm[i]) * G[i * d + j];
+        }
+        memcpy(aligned + r * d, row, D * sizeof *row);
+    }
+    return VDI_OK;
+}
+
+/* ---- shared variance ------------------------------------------------------------------------- */
+
+VDI__DEF vdi_status vdi_score_shared_variance(int64_t rows, int64_t d, const double *x, int64_t n,
+                                              const double *y, double *work, double *per_latent,
+                                              double *shared, vdi_error *err) {
+    const vdi__score_rows all = {rows, 1, 1, -1};
+    const vdi__score_products p = vdi__score_products_of(&all, d, x, n, y, work);
+    const double total = vdi__score_trace(n, p.yy, 1);
+    if (!(total > 0)) {
+        return vdi_error_set(err, VDI_ERR_DATA, "vdi_score_shared_variance",
+                             "y does not vary over %g complete rows", p.count);
+    }
+    *shared = 0;
+    /* Gauss: what is left of each latent once those before it are known */
+    for (int64_t k = 0; k < d; k++) {
+        const double own = p.xx[k * d + k];
+        double adds = 0;
+        for (int64_t j = 0; j < n; j++)
+            adds += p.xy[k * n + j] * p.xy[k * n + j];
+        const bool there = own > 0;
+        adds = there ? adds / (own * total) : 0;
+        if (per_latent) per_latent[k] = adds;
+        *shared += adds;
+        for (int64_t i = k + 1; there && i < d; i++) {
+            const double f = p.xx[i * d + k] / own, was = p.xx[i * d + i];
+            for (int64_t l = k + 1; l < d; l++)
+                p.xx[i * d + l] -= f * p.xx[k * d + l];
+            for (int64_t j = 0; j < n; j++)
+                p.xy[i * n + j] -= f * p.xy[k * n + j];
+            if (!(p.xx[i * d + i] > 1e-12 * was)) p.xx[i * d + i] = 0;
+        }
+    }
+    return VDI_OK;
+}
+
+/* ---- decoding -------------------------------------------------------------------------------- */
+
+/* The map (d,n) into p.xy; false if there is too little for it. */
+VDI__FN bool vdi__score_ridge_fit(const vdi__score_products *p, double ridge) {
+    const size_t d = (size_t)p->d, n = (size_t)p->n;
+    if (!(p->count > 1)) return false;
+    for (int64_t i = 0; i < p->d; i++) {
+        double *own = p->xx + i * (p->d + 1);
+        *own = *own > 0 ? *own * (1 + ridge) : 1; /* what never moves says nothing */
+    }
+    if (vdi_cholesky(VDI_F64, d, p->xx, d, NULL) < 0) return false;
+    vdi_cholesky_solve(VDI_F64, d, n, p->xx, d, p->xy, n);
+    return true;
+}
+
+VDI__DEF vdi_status vdi_score_ridge(const vdi_score_decode *how, int64_t rows, int64_t d,
+                                    const double *x, int64_t n, const double *truth, double *work,
+                                    double *decoded, double *r2, vdi_error *err) {
+    static const char where[] = "vdi_score_ridge";
+    const double ridge = (how->ridge > 0 ? how->ridge : 1e-4) * (double)d;
+    vdi__score_rows w = {rows, how->each > 0 ? how->each : 1, how->folds > 0 ? how->folds : 5, 0};
+    if (w.folds < 2 || rows <= w.each) {
+        return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                             "%lld folds of %lld rows, %lld at a time: expected two or more",
+                             (long long)w.folds, (long long)rows, (long long)w.each);
+    }
+    for (; w.fold < w.folds; w.fold++) {
+        const vdi__score_products p = vdi__score_products_of(&w, d, x, n, truth, work);
+        if (!vdi__score_ridge_fit(&p, ridge)) {
+            return vdi_error_set(err, VDI_ERR_DATA, where,
+                                 "fold %lld leaves %g complete rows to learn from",
+                                 (long long)w.fold, p.count);
+        }
+        for (int64_t r = 0; r < rows; r++) {
+            if (r / w.each % w.folds != w.fold) continue;
+            for (int64_t j = 0; j < n; j++) {
+                double sum = p.ym[j];
+                for (int64_t i = 0; i < d; i++)
+                    sum += (x[r * d + i] - p.xm[i]) * p.xy[i * n + j];
+                decoded[r * n + j] = sum;
+            }
+        }
+    }
+    return vdi_score_r2(rows, n, truth, decoded, NULL, r2, err);
 }
 #endif
 
@@ -53463,10 +53902,47 @@ VDI__FN bool vdi__csv_number(vdi__csv_cell c, double *x) {
     return vdi_text_parse_double(c.begin, n, x) == n;
 }
 
-/* The separator: the first of these that the first row holds outside of quotes. */
+VDI__FN bool vdi__csv_digit(char c) { return c >= '0' && c <= '9'; }
+
+/* Is that a number but for a comma in place of its point? */
+VDI__FN bool vdi__csv_decimal_comma(vdi__csv_cell c) {
+    const char *comma = NULL;
+    char text[40];
+    double x;
+    const size_t n = (size_t)(c.end - c.begin);
+    if (n < 3 || n >= sizeof text || c.bad) return false;
+    memcpy(text, c.begin, n);
+    comma = (const char *)memchr(text, ',', n);
+    if (!comma || comma == text || !vdi__csv_digit(comma[-1])) return false;
+    text[comma - text] = '.';
+    return vdi_text_parse_double(text, n, &x) == n;
+}
+
+/* The message of a cell that is no number. */
+VDI__FN vdi_status vdi__csv_refuse(vdi__csv_cell c, long long line, int64_t cell, const char *name,
+                                   vdi_error *err) {
+    char text[32];
+    size_t n = 0;
+    if (c.bad) {
+        return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_csv_read", name,
+                             "line %lld, cell %lld: a quote has no end, or text follows it", line,
+                             (long long)cell);
+    }
+    for (const char *p = c.begin; p < c.end && n + 1 < sizeof text; p++)
+        text[n++] = *p >= ' ' && *p <= '~' ? *p : '?';
+    text[n] = 0;
+    return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_csv_read", name,
+                         "line %lld, cell %lld: expected a number%s, found '%s%s'", line,
+                         (long long)cell, vdi__csv_decimal_comma(c) ? " with a decimal point" : "",
+                         text, c.begin + n < c.end ? "..." : "");
+}
+
+/* The separator: the first of these that the first row holds outside of quotes. Commas that all
+ * stand between digits are taken for those of numbers if there is another. */
 VDI__FN char vdi__csv_separator(const char *p, const char *end) {
     static const char separators[] = {',', ';', '\t', ' '};
-    bool seen[sizeof separators] = {false, false, false, false}, quoted = false;
+    bool seen[sizeof separators] = {false, false, false, false}, quoted = false, within = true;
+    const char *begin = p;
     while (p < end && (*p == ' ' || *p == '\t'))
         p++;
     for (; p < end && (quoted || *p != '\n'); p++) {
@@ -53475,7 +53951,11 @@ VDI__FN char vdi__csv_separator(const char *p, const char *end) {
         const bool last = p + 1 >= end || p[1] == '\n' || p[1] == '\r';
         for (size_t k = 0; k < sizeof separators; k++)
             seen[k] = seen[k] || (!quoted && *p == separators[k] && !(*p == ' ' && last));
+        if (*p != ',' || quoted) continue;
+        within =
+            within && p > begin && vdi__csv_digit(p[-1]) && p + 1 < end && vdi__csv_digit(p[1]);
     }
+    if (seen[0] && within && (seen[1] || seen[2])) seen[0] = false;
     for (size_t k = 0; k < sizeof separators; k++) {
         if (seen[k]) return separators[k];
     }
@@ -53526,22 +54006,12 @@ VDI__FN vdi_status vdi__csv_parse(const char *text, size_t n, const vdi_allocato
             double x;
             c = vdi__csv_next(&s);
             cells++;
-            if (c.bad) {
-                return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_csv_read", name,
-                                     "line %lld, cell %lld: a quote has no end, or text follows it",
-                                     line, (long long)cells);
-            }
-            bool number = vdi__csv_number(c, &x);
-            if (rows == 0 && c.quoted && c.end > c.begin) header = true;
+            const bool number = vdi__csv_number(c, &x), heads = rows == 0 && !c.bad;
+            if (heads && c.quoted && c.end > c.begin) header = true;
             if (number) continue;
-            if (rows == 0) {
-                header = true;
-            } else {
-                return vdi__io_error(err, VDI_ERR_FORMAT, "vdi_csv_read", name,
-                                     "line %lld, cell %lld: expected a number, found '%c%s", line,
-                                     (long long)cells, *c.begin,
-                                     c.end - c.begin > 1 ? "...'" : "'");
-            }
+            if (!heads || (!c.quoted && vdi__csv_decimal_comma(c)))
+                return vdi__csv_refuse(c, line, cells, name, err);
+            header = true;
         } while (!c.last);
         if (rows == 0) cols = cells;
         if (cells != cols) {
@@ -59588,6 +60058,12 @@ VDI_LOCAL VDI_V VDI_PN(vdi__bt_lane)(VDI_V v, int j) {
 #endif
 }
 
+/* 1 over lane j, in every lane: one number is divided sooner than 64 bytes are. */
+VDI_LOCAL VDI_V VDI_PN(vdi__bt_reciprocal)(VDI_V v, int j) {
+    const VDI_V x = VDI_PN(vdi__bt_lane)(v, j);
+    return sizeof(VDI_V) > 32 ? VDI_VSET1(1 / VDI_VFIRST(x)) : VDI_VDIV(VDI_VSET1(1), x);
+}
+
 /* What a vector of a tile is: elements of lanes, a piece of a row, or the one number of a single
    column, kept out of masked stores, for which the next load would wait. */
 #define VDI__BT_ELEMENT 0
@@ -59644,9 +60120,7 @@ VDI_LOCAL bool VDI_PN(vdi__bt_eliminate)(int mode, int mr, int nv, const vdi__bt
         VDI__UNROLL for (int v = 0; v < nv; v++) {
             VDI_PN(vdi__bt_store)(mode, v == nv - 1, out + v * VDI_W, tail, whole, acc[j][v]);
         }
-        /* one number is divided sooner than a vector */
-        const VDI_T one = 1 / VDI_VFIRST(VDI_PN(vdi__bt_lane)(acc[j][j / VDI_W % nv], j % VDI_W));
-        const VDI_V r = VDI_VSET1(one);
+        const VDI_V r = VDI_PN(vdi__bt_reciprocal)(acc[j][j / VDI_W % nv], j % VDI_W);
         ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
         VDI__UNROLL for (int i = j + 1; i < most; i++) {
             const VDI_V f = VDI_PN(vdi__bt_lane)(acc[j][i / VDI_W % nv], i % VDI_W);
@@ -59662,7 +60136,7 @@ VDI_LOCAL bool VDI_PN(vdi__bt_eliminate)(int mode, int mr, int nv, const vdi__bt
             VDI_PN(vdi__bt_store_part)
             (mode, v == nv - 1, scaled + v * VDI_W, tail, whole, VDI_VMUL(acc[j][v], r));
         }
-        scaled[j] = one;
+        scaled[j] = VDI_VFIRST(r);
     }
     const VDI_M bad = VDI_MNOT(ok);
     return !VDI_MANY(bad);
@@ -60132,30 +60606,27 @@ VDI_LOCAL void VDI_PN(vdi__bt_row)(int64_t d, int64_t i, VDI_T *block, VDI_V v) 
 /* D and E of block t into the places of the factor. */
 VDI_LOCAL void VDI_PN(vdi__bt_enter)(int most, int64_t d, const vdi__bt_factor *f, int64_t t) {
     const int64_t at = t * d * d;
-    if (t >= f->t1) return;
+    if (t >= f->T) return;
     const VDI_T *D = (const VDI_T *)f->D + at, *E = (const VDI_T *)f->E + at;
     VDI_T *L = (VDI_T *)f->L + at, *N = (VDI_T *)f->N + at;
     VDI_PN(vdi__bt_transpose_small)(d == most ? most : d, true, D, L);
     if (t + 1 < f->T) VDI_PN(vdi__bt_transpose_small)(d == most ? most : d, false, E, N);
 }
 
-/* One trial, rows of one vector: blocks t0 .. t1. Rows of S (what is left of D_t), of E_t' and of
-   the coming Schur complement stay in registers. `most` is a constant, d may be one; rows beyond d
-   repeat the first one and are not used. */
+/* One trial, rows of one vector. Rows of S (what is left of D_t), of E_t' and of the coming Schur
+   complement stay in registers. `most` is a constant, d may be one; rows beyond d repeat the first
+   one and are not used. */
 VDI_LOCAL bool VDI_PN(vdi__bt_chain_rows)(int most, int64_t d, const vdi__bt_factor *f) {
     const int64_t dd = d * d;
     const VDI_TAIL tail = VDI_VTAIL(VDI__MIN(d, (int64_t)VDI_W));
-    const VDI_V zero = VDI_VZERO(), one = VDI_VSET1(1), inf = VDI_VSET1(VDI_C(HUGE_VAL));
-    VDI_T *schur = (VDI_T *)f->g;
+    const VDI_V zero = VDI_VZERO(), inf = VDI_VSET1(VDI_C(HUGE_VAL));
     VDI_T column[8][VDI_W]; /* stored whole: a masked store is not forwarded to a load */
     VDI_V s[8], e[8], p[8], c[8];
     VDI_M ok = VDI_VGE(zero, zero);
-    for (int64_t t = f->t0; t < f->t0 + 2; t++)
+    for (int64_t t = 0; t < 2; t++)
         VDI_PN(vdi__bt_enter)(most, d, f, t);
-    VDI__UNROLL for (int i = 0; i < most; i++) {
-        p[i] = f->t0 ? VDI_VLOADT(schur + (i < d ? i : 0) * d, tail) : zero;
-    }
-    for (int64_t t = f->t0; t < f->t1; t++) {
+    VDI__UNROLL for (int i = 0; i < most; i++) p[i] = zero;
+    for (int64_t t = 0; t < f->T; t++) {
         VDI_T *L = (VDI_T *)f->L + t * dd, *N = (VDI_T *)f->N + t * dd;
         /* hidden behind the pivots' chain; two blocks ahead, since a vector of several stores is
          * not forwarded to its load */
@@ -60169,7 +60640,7 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain_rows)(int most, int64_t d, const vdi__bt_fac
         VDI_V last_s = s[0], last_e = e[0];
         VDI__UNROLL for (int j = 0; j + 1 < most; j++) {
             if (j + 1 == d) break;
-            const VDI_V r = VDI_VDIV(one, VDI_PN(vdi__bt_lane)(s[j], j));
+            const VDI_V r = VDI_PN(vdi__bt_reciprocal)(s[j], j);
             ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
             VDI_VSTORE(column[j], e[j]);
             VDI__UNROLL for (int i = j + 1; i < most; i++) {
@@ -60188,7 +60659,7 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain_rows)(int most, int64_t d, const vdi__bt_fac
             last_e = e[j + 1];
         }
         /* the next block waits for the last pivot */
-        const VDI_V r = VDI_VDIV(one, VDI_PN(vdi__bt_lane)(last_s, (int)d - 1));
+        const VDI_V r = VDI_PN(vdi__bt_reciprocal)(last_s, (int)d - 1);
         ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
         VDI_VSTORE(column[0], last_e);
         VDI__UNROLL for (int i = 0; i < most; i++) {
@@ -60197,10 +60668,6 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain_rows)(int most, int64_t d, const vdi__bt_fac
         VDI_PN(vdi__bt_row)(d, d - 1, N, VDI_VMUL(last_e, r)); /* zeros behind the last block */
         VDI_PN(vdi__bt_row)(d, d - 1, L, VDI_VMUL(last_s, r));
         L[dd - 1] = VDI_VFIRST(r);
-    }
-    VDI__UNROLL for (int i = 0; i < most; i++) {
-        if (i == d) break;
-        VDI_VSTORET(schur + i * d, tail, p[i]);
     }
     const VDI_M bad = VDI_MNOT(ok);
     return !VDI_MANY(bad);
@@ -60265,10 +60732,9 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain_lanes)(int d, const vdi__bt_factor *f) {
 }
 #endif
 
-/* Blocks t0 .. t1 of one group, if they are small: in rows D and E are the caller's, in lanes L and
-   N hold them on entry; L and N hold the factor on return. Returns 1, 0 if a pivot is not positive,
-   or
-   -1 if this is no way for such blocks. */
+/* Rows: all blocks of one trial, from the caller's D and E. Lanes: blocks t0 .. t1 of a group, if they
+   are small; L and N hold D and E on entry, the factor on return. Returns 1, 0 if a pivot is not
+   positive, or -1 if this is no way for such blocks. */
 VDI_KERNEL int VDI_PN(vdi__linalg_blocktri_chain)(const vdi__bt_factor *f) {
 #if VDI__BT_ROW_CHAINS == 4
     if (f->rows && f->d == 1) return VDI_PN(vdi__bt_chain_rows)(1, 1, f);
@@ -60278,9 +60744,8 @@ VDI_KERNEL int VDI_PN(vdi__linalg_blocktri_chain)(const vdi__bt_factor *f) {
 #if VDI_W == 8
     if (f->rows && f->d == 8) return VDI_PN(vdi__bt_chain_rows)(8, 8, f);
 #endif
-#elif VDI__BT_ROW_CHAINS == 8 /* these take longer to compile: one for two sizes */
-    if (f->rows && (f->d == 5 || f->d == 6)) return VDI_PN(vdi__bt_chain_rows)(6, f->d, f);
-    if (f->rows && (f->d == 7 || f->d == 8)) return VDI_PN(vdi__bt_chain_rows)(8, f->d, f);
+#elif VDI__BT_ROW_CHAINS == 8 /* these take longer to compile: one for four sizes */
+    if (f->rows && f->d >= 5 && f->d <= 8) return VDI_PN(vdi__bt_chain_rows)(8, f->d, f);
 #endif
 #if !VDI_FALLBACK
     if (!f->rows && f->d == 1) return VDI_PN(vdi__bt_chain_lanes)(1, f);
@@ -60573,6 +61038,43 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_add)(int64_t n, double scale, const 
     }
 }
 
+/* One vector y (T,d) of one trial of small blocks through the factor, number by number, in the order
+ * of vdi__bt_forward or vdi__bt_backward. */
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_forward)(int64_t d, int64_t T, const void *L_,
+                                                     const void *N_, void *y_) {
+    const VDI_T *L = (const VDI_T *)L_, *N = (const VDI_T *)N_; /* of this block, the last one */
+    VDI_T *y = (VDI_T *)y_;
+    for (int64_t t = 0; t < T; t++) {
+        for (int64_t i = 0; i < d; i++) {
+            VDI_V x = VDI_VSET1(y[i]);
+            for (int64_t k = 0; t > 0 && k < d; k++)
+                x = VDI_VFNMA(VDI_VSET1(N[k * d + i]), VDI_VSET1(y[k - d]), x);
+            for (int64_t j = 0; j < i; j++)
+                x = VDI_VFNMA(VDI_VSET1(L[j * d + i]), VDI_VSET1(y[j]), x);
+            y[i] = VDI_VFIRST(x);
+        }
+        L += d * d;
+        if (t > 0) N += d * d;
+        y += d;
+    }
+}
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_backward)(bool roots, int64_t d, int64_t T,
+                                                      const void *L_, const void *N_, void *y_) {
+    for (int64_t t = T - 1; t >= 0; t--) {
+        const VDI_T *L = (const VDI_T *)L_ + t * d * d, *N = (const VDI_T *)N_ + t * d * d;
+        VDI_T *y = (VDI_T *)y_ + t * d;
+        for (int64_t i = d - 1; i >= 0; i--) {
+            const VDI_V r = VDI_VSET1(L[i * (d + 1)]);
+            VDI_V x = VDI_VMUL(VDI_VSET1(y[i]), roots ? VDI_VSQRT(r) : r);
+            for (int64_t k = 0; t + 1 < T && k < d; k++)
+                x = VDI_VFNMA(VDI_VSET1(N[i * d + k]), VDI_VSET1(y[k + d]), x);
+            for (int64_t j = d - 1; j > i; j--)
+                x = VDI_VFNMA(VDI_VSET1(L[i * d + j]), VDI_VSET1(y[j]), x);
+            y[i] = VDI_VFIRST(x);
+        }
+    }
+}
+
 /* y = J x for one trial of T blocks: y_t = D_t x_t + E_{t-1} x_{t-1} + E_t' x_{t+1} */
 VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_matvec)(int64_t d, int64_t T, const void *D,
                                                     const void *E, const void *x, void *y) {
@@ -60795,6 +61297,59 @@ VDI_KERNEL void VDI_PN(vdi__linalg_lanes_twice)(int64_t T, const void *logs, voi
     for (int64_t t = 0; t < T; t++)
         sum = VDI_VADD(sum, VDI_VLOAD((const VDI_T *)logs + t * VDI_W));
     VDI_VSTORE((VDI_T *)out, VDI_VADD(sum, sum));
+}
+
+/* y (ld) = base + sign A x, of A (d,ld) with its columns in rows; base NULL: 0. The elements of y
+ * behind d are of no use. */
+VDI_LOCAL void VDI_PN(vdi__run_product)(const vdi__kalman_run *o, const void *a_, const VDI_T *x,
+                                        int sign, const VDI_T *base, VDI_T *y) {
+    const VDI_T *a = (const VDI_T *)a_;
+    for (int64_t j = 0; j < o->ld; j += VDI_W) {
+        const int64_t left = o->d - j;
+        VDI_V s = VDI_VZERO();
+        for (int64_t k = 0; k < o->d; k++)
+            s = VDI_VFMA(VDI_VLOAD(a + k * o->ld + j), VDI_VSET1(x[k]), s);
+        if (base) {
+            const VDI_TAIL tail = VDI_VTAIL((size_t)VDI__MIN(left, (int64_t)VDI_W));
+            const VDI_V b = VDI_VLOADT(base + j, tail);
+            s = sign < 0 ? VDI_VSUB(b, s) : VDI_VADD(b, s);
+        }
+        VDI_VSTORE(y + j, s);
+    }
+}
+
+/* Filter: mp = c + A mf, e = h - W mp, mf = mp + K K' e. */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_filter)(const vdi__kalman_run *o) {
+    const int64_t d = o->d;
+    const size_t bytes = (size_t)d * sizeof(VDI_T);
+    const VDI_T *c = (const VDI_T *)o->c, *h = (const VDI_T *)o->h;
+    VDI_T *m = (VDI_T *)o->work, *e = m + o->ld, *v = e + o->ld, *state = v + o->ld;
+    VDI_T *mp = (VDI_T *)o->mp, *mf = (VDI_T *)o->mf;
+    memcpy(state, o->before, bytes);
+    for (int64_t t = 0; t < o->bins; t++, c += d, h += d, mp += d, mf += d) {
+        VDI_PN(vdi__run_product)(o, o->a, state, 1, c, m);
+        VDI_PN(vdi__run_product)(o, o->w, m, -1, h, e);
+        VDI_PN(vdi__run_product)(o, o->k, e, 1, NULL, v);
+        VDI_PN(vdi__run_product)(o, o->kt, v, 1, m, state);
+        memcpy(mp, m, bytes);
+        memcpy(mf, state, bytes);
+    }
+}
+
+/* Smoother: ms = mf + Y' (ms - mp of the bin behind). */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_smooth)(const vdi__kalman_run *o) {
+    const int64_t d = o->d;
+    const VDI_T *ahead = (const VDI_T *)o->before, *mp = (const VDI_T *)o->c;
+    const VDI_T *mf = (const VDI_T *)o->h;
+    VDI_T *x = (VDI_T *)o->work, *y = x + o->ld, *ms = (VDI_T *)o->ms;
+    for (int64_t t = 0; t < o->bins; t++, mp -= d, mf -= d) {
+        for (int64_t i = 0; i < d; i++)
+            x[i] = ahead[i] - mp[i];
+        VDI_PN(vdi__run_product)(o, o->a, x, 1, mf, y);
+        memcpy(ms, y, (size_t)d * sizeof(VDI_T));
+        ahead = ms;
+        ms -= d;
+    }
 }
 
 static const vdi__linalg_kernels VDI_PN(vdi__linalg_kernels) = {

@@ -164,7 +164,8 @@ TEST(csv, bad_cells) {
         {"1\t2\n3\t1,5e3\n",
          "line 2, cell 2: expected a number with a decimal point, found '1,5e3'"},
         {"1 2\n3 4,5\n", "line 2, cell 2: expected a number with a decimal point, found '4,5'"},
-        {"1\n\x01\xff\n", "line 2, cell 1: expected a number, found '?" "?'"},
+        {"1\n\x01\xff\n", "line 2, cell 1: expected a number, found '?"
+                          "?'"},
         {"1\nabcdefghijklmnopqrstuvwxyzabcdefgh\n", "found 'abcdefghijklmnopqrstuvwxyzabcde...'"},
     };
     vdi_csv t;

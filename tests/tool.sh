@@ -88,6 +88,12 @@ same a/trace.npy d/trace.npy
 exits 0 smooth "$vdi" lds smooth y.csv --params a --out s --json
 for f in mp Pp mf Pf ms Ps Pc ll; do [ -s s/$f.npy ]; ok "smooth wrote $f.npy" $?; done
 for f in ms Ps ys yv innovations; do [ -s s/$f.npy ]; ok "lds smooth wrote $f.npy" $?; done
+exits 0 'smooth in windows' "$vdi" lds smooth y.csv --params a --window 4 --out sw --quiet
+for f in mp mf ms Pp Pf Ps Pc ll ys yv innovations; do # the same shapes, and numbers to some digits
+    cmp -n 128 s/$f.npy sw/$f.npy; ok "windows: the head of $f.npy" $?
+    for d in s sw; do tail -c +129 $d/$f.npy | od -An -v -tf8 -w8 | awk '{ printf "%.9f\n", $1 + 0 }' | sed 's/^-0\.0*$/0.000000000/' >$d.txt; done
+    cmp s.txt sw.txt; ok "windows: $f.npy" $?
+done
 exits 0 forecast "$vdi" lds forecast y.csv --params a --horizon 5 --out ahead --json
 for f in zm zc ym yc yv; do [ -s ahead/$f.npy ]; ok "lds forecast wrote $f.npy" $?; done
 exits 0 'samples of the model' "$vdi" lds sample --params a --trials 2 --bins 30 --out drawn --quiet
@@ -283,6 +289,19 @@ rm cv/job-d2-fold1.npy cv/cv.csv
 exits 0 'plds cv, resumed' "$vdi" plds cv --resume cv --quiet
 same cv/cv.csv cvm/cv.csv
 exits 0 'lds cv' "$vdi" lds cv counts.npy -d 1,2 --folds 2 --iters 4 --out cvl --json
+exits 0 'flds cv' "$vdi" flds cv counts.npy -d 1,2 --folds 3 --recipe smooth --steps 3 --out cvf --json --quiet
+grep -q '"d1_per_bin": -.*"d2_lno_bits_per_spike".*"best_d".*"jobs": 6' out.txt; ok 'flds cv has its keys' $?
+rm cvf/job-d2-fold1.npy; cp cvf/cv.csv cvf.csv
+exits 0 'flds cv, resumed' "$vdi" flds cv --resume cvf --quiet
+same cvf/cv.csv cvf.csv
+exits 0 'latents, compared' "$vdi" latents compare pi/mean.npy pi/mean.npy --out lc --json
+grep -q '"procrustes_r2": \(1\|0.99999\).*"shared_of_second": \(1\|0.99999\).*"shared_of_first"' out.txt; ok "latents compare: $(cat out.txt)" $?
+exits 0 'latents, decoded' "$vdi" latents decode pi/mean.npy pi/rates.npy --out ld --json
+grep -q '"decode_r2": 0\.[5-9]' out.txt; ok "latents decode: $(cat out.txt)" $?
+exits 0 'flds infer --decode' "$vdi" flds infer f counts.npy --decode pi/mean.npy --out fd --json --quiet
+grep -q '"decode_r2": ' out.txt && [ -s fd/decoded.npy ]; ok 'infer decodes' $?
+exits 1 'latents of other bins' "$vdi" latents compare pi/mean.npy pi/elbo.npy --out e
+exits 1 'a thing of other bins' "$vdi" latents decode pi/mean.npy pi/elbo.npy --out e
 exits 1 'more folds than trials' "$vdi" lds cv counts.npy -d 1 --folds 7 --out e
 exits 2 'no dimensions' "$vdi" lds cv counts.npy --out e
 exits 2 'a shard beyond the last' "$vdi" lds cv counts.npy -d 1 --shard 3/2 --out e

@@ -11,6 +11,10 @@ double *doubles(int64_t count) {
     return p;
 }
 
+void memory_tell(const run *r, double bytes, const char *what) {
+    if (!r->quiet && bytes >= 1e8) fprintf(stderr, "memory: %.0f MB for %s\n", bytes / 1e6, what);
+}
+
 int numbers_read(const char *text, double *out, int most) {
     int n = 0;
     while (*text) {

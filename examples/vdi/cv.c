@@ -1,13 +1,12 @@
-/* examples/vdi/cv.c - vdi lds cv, vdi plds cv: how many latents, by cross-validation
+/* examples/vdi/cv.c - vdi lds cv, plds cv, flds cv: how many latents, by cross-validation
  *
  * A job is one latent dimension and one fold: trials i with i % folds == fold are held out. Each
  * job leaves a file of its own, so that a run can be interrupted, resumed, split with --shard and
  * put together with vdi merge.
  */
-#include "tool.h"
+#include "cv.h"
 
 enum { MOST_DIMS = 64, MOST_JOBS = MOST_DIMS * 64 };
-enum { JOB_D, JOB_FOLD, JOB_SCORE, JOB_LNO, JOB_BINS, JOB_COLUMNS };
 
 /* ---- the files of jobs ----------------------------------------------------------------------- */
 
@@ -207,118 +206,22 @@ static void part_free(observations *o) {
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
 
-typedef struct cv_options {
-    const char *dims, *shard, *resume;
-    int64_t folds, iters;
-    bool diagonal_r;
-    observation_options y;
-} cv_options;
+/* A family that can be cross-validated. */
+typedef struct cv_family {
+    const char *name;
+    cv_job_fn *work;
+} cv_family;
+static const cv_family families[] = {
+    {"lds", cv_lds_job}, {"plds", cv_plds_job}, {"flds", cv_flds_job}};
 
-/* Fit on `train`, score `test`: nats per bin, bits per spike (NaN where there are none), bins. */
-typedef bool job_fn(run *r, const cv_options *want, int64_t d, const observations *train,
-                    const observations *test, double *job);
-
-static bool lds_steps(const cv_options *want, vdi_lds *p, vdi_lds_data *data, vdi_error *err) {
-    double ll;
-    for (int64_t i = 0; i < want->iters && !interrupted(); i++)
-        if (vdi_lds_em_step(p, data, &ll, err) < 0) return false;
-    return true;
-}
-
-static bool lds_job(run *r, const cv_options *want, int64_t d, const observations *train,
-                    const observations *test, double *job) {
-    vdi_lds_desc desc = {0};
-    vdi_lds_data_desc dd = {0}, td = {0};
-    vdi_lds *p = NULL;
-    vdi_lds_data *a = NULL, *b = NULL;
-    vdi_error err = {0};
-    desc.d = d;
-    desc.n = train->n;
-    desc.inputs = train->inputs;
-    desc.diagonal_r = want->diagonal_r;
-    dd.y = train->y;
-    dd.u = train->u;
-    dd.lengths = train->lengths;
-    dd.pool = td.pool = r->pool;
-    td.y = test->y;
-    td.u = test->u;
-    td.lengths = test->lengths;
-    const bool ok = vdi_lds_create(&desc, &p, &err) >= 0 &&
-                    vdi_lds_data_create(p, &dd, &a, &err) >= 0 &&
-                    vdi_lds_data_create(p, &td, &b, &err) >= 0 &&
-                    vdi_lds_init(p, a, r->seed, &err) >= 0 && lds_steps(want, p, a, &err) &&
-                    vdi_lds_log_likelihood(p, b, NULL, &job[JOB_SCORE], &err) >= 0;
-    if (ok) {
-        job[JOB_BINS] = (double)vdi_lds_data_observed_bins(b);
-        job[JOB_SCORE] /= job[JOB_BINS];
-    } else {
-        (void)fail_error(&err, train->file);
-    }
-    vdi_lds_data_destroy(a);
-    vdi_lds_data_destroy(b);
-    vdi_lds_destroy(p);
-    return ok;
-}
-
-static bool plds_steps(const cv_options *want, vdi_plds *p, vdi_plds_data *data, vdi_error *err) {
-    double elbo;
-    for (int64_t i = 0; i < want->iters && !interrupted(); i++)
-        if (vdi_plds_em_step(p, data, &elbo, err) < 0) return false;
-    return true;
-}
-
-/* Bits per spike of the held-out trials, each neuron from the others. */
-static bool plds_lno(const vdi_plds *p, vdi_plds_data *data, const observations *train,
-                     const observations *test, double *bits, vdi_error *err) {
-    const int64_t rows = test->trials * test->T;
-    double *means = doubles(test->n);
-    vdi_plds_prediction out = {0};
-    vdi_score_bits b;
-    out.log_p = doubles(rows * test->n);
-    vdi_score_means(train->trials * train->T, train->n, (const double *)train->y.data, means);
-    const bool ok = vdi_plds_predict(p, data, VDI_PLDS_LEAVE_ONE_OUT, &out, err) >= 0 &&
-                    vdi_score_bits_per_spike(rows, test->n, (const double *)test->y.data, out.log_p,
-                                             means, &b, err) >= 0;
-    if (ok) *bits = b.bits_per_spike;
-    free(out.log_p);
-    free(means);
-    return ok;
-}
-
-static bool plds_job(run *r, const cv_options *want, int64_t d, const observations *train,
-                     const observations *test, double *job) {
-    vdi_plds_desc desc = {0};
-    vdi_plds_data_desc dd = {0}, td = {0};
-    vdi_plds *p = NULL;
-    vdi_plds_data *a = NULL, *b = NULL;
-    vdi_error err = {0};
-    desc.d = d;
-    desc.n = train->n;
-    dd.y = train->y;
-    dd.lengths = train->lengths;
-    dd.pool = td.pool = r->pool;
-    td.y = test->y;
-    td.lengths = test->lengths;
-    const bool ok =
-        vdi_plds_create(&desc, &p, &err) >= 0 && vdi_plds_data_create(p, &dd, &a, &err) >= 0 &&
-        vdi_plds_data_create(p, &td, &b, &err) >= 0 && vdi_plds_init(p, a, r->seed, &err) >= 0 &&
-        plds_steps(want, p, a, &err) && vdi_plds_elbo(p, b, NULL, &job[JOB_SCORE], &err) >= 0 &&
-        plds_lno(p, b, train, test, &job[JOB_LNO], &err);
-    if (ok) {
-        job[JOB_BINS] = (double)vdi_plds_data_observed_bins(b);
-        job[JOB_SCORE] /= job[JOB_BINS];
-    } else {
-        (void)fail_error(&err, train->file);
-    }
-    vdi_plds_data_destroy(a);
-    vdi_plds_data_destroy(b);
-    vdi_plds_destroy(p);
-    return ok;
+static cv_job_fn *family_work(const char *name) {
+    for (size_t i = 0; i < VDI__COUNT(families); i++)
+        if (strcmp(families[i].name, name) == 0) return families[i].work;
+    return NULL;
 }
 
 /* One job, unless its file is there already; FAILED, INTERRUPTED or DONE. */
-static int job_run(run *r, const cv_options *want, job_fn *work, const observations *o, int64_t d,
-                   int64_t fold) {
+static int job_run(run *r, const cv_options *want, const observations *o, int64_t d, int64_t fold) {
     const int64_t shape = JOB_COLUMNS;
     char name[64], file[72];
     double job[JOB_COLUMNS] = {(double)d, (double)fold, 0, (double)NAN, 0};
@@ -331,7 +234,7 @@ static int job_run(run *r, const cv_options *want, job_fn *work, const observati
     if (there) return DONE;
     part_of(o, want->folds, fold, false, &train);
     part_of(o, want->folds, fold, true, &test);
-    const bool ok = work(r, want, d, &train, &test, job);
+    const bool ok = family_work(r->command->family)(r, want, d, &train, &test, job);
     part_free(&train);
     part_free(&test);
     if (!ok) return FAILED;
@@ -339,7 +242,8 @@ static int job_run(run *r, const cv_options *want, job_fn *work, const observati
     return array_save(r, name, 1, &shape, job) ? DONE : FAILED;
 }
 
-static int cv_main(run *r, const cv_options *want, job_fn *work) {
+static int cv_main(run *r, void *options) {
+    const cv_options *want = (const cv_options *)options;
     observations o;
     double dims[MOST_DIMS];
     int64_t shard, shards, done = 0;
@@ -362,7 +266,7 @@ static int cv_main(run *r, const cv_options *want, job_fn *work) {
         if (j % shards != shard - 1) continue;
         if (interrupted()) code = INTERRUPTED;
         if (code == DONE)
-            code = job_run(r, want, work, &o, (int64_t)dims[j / want->folds], j % want->folds);
+            code = job_run(r, want, &o, (int64_t)dims[j / want->folds], j % want->folds);
         progress(r, ++done, (jobs + shards - shard) / shards, "latents", dims[j / want->folds]);
     }
     progress_end(r);
@@ -377,13 +281,6 @@ static int cv_main(run *r, const cv_options *want, job_fn *work) {
     const bool ok = found >= 0 && curve_leave(r, all, found);
     free(all);
     return ok ? DONE : FAILED;
-}
-
-static int lds_cv_main(run *r, void *options) {
-    return cv_main(r, (const cv_options *)options, lds_job);
-}
-static int plds_cv_main(run *r, void *options) {
-    return cv_main(r, (const cv_options *)options, plds_job);
 }
 
 int cv_merge(run *r) {
@@ -435,7 +332,7 @@ const command lds_cv_command = {
     .example = "vdi lds cv y.npy -d 1,2,3,4 --folds 5 --out cv",
     COMMAND_OPTIONS(lds_rows),
     .size = sizeof(cv_options),
-    .main = lds_cv_main,
+    .main = cv_main,
 };
 
 static const option plds_rows[] = {
@@ -457,5 +354,47 @@ const command plds_cv_command = {
     .example = "vdi plds cv counts.npy -d 1,2,3,4 --folds 5 --out cv",
     COMMAND_OPTIONS(plds_rows),
     .size = sizeof(cv_options),
-    .main = plds_cv_main,
+    .main = cv_main,
+};
+
+#define FLDS_OPTION(name_, value_, initial_, member_) \
+    OPTION_OF(name_, value_, initial_, cv_options, fit.model, vdi_vilds_desc_fields, member_)
+static const option flds_rows[] = {
+    CV_SPLIT_OPTIONS,
+    OPTION_GROUP("the model"),
+    FLDS_OPTION("obs", "NAME", NULL, "obs"),
+    FLDS_OPTION("hidden", "SIZES", NULL, "hidden"),
+    FLDS_OPTION("link", "NAME", NULL, "link"),
+    OPTION_GROUP("training, where auto is the recipe's"),
+    {.name = "recipe",
+     .value = "NAME",
+     .table = vilds_recipe_fields,
+     .member = "recipe",
+     .offset = offsetof(cv_options, fit)},
+    OPTION("em", "N",
+           VDI_FIELD_INT(cv_options, fit.em, 100, 0, 1000000,
+                         "iterations of VB-EM for each of the four starts of the Poisson LDS that "
+                         "--recipe plds begins with")),
+    FLDS_OPTION("steps", "N", "auto", "train.steps"),
+    FLDS_OPTION("restarts", "N", "auto", "train.restarts"),
+    FLDS_OPTION("rate", "X", "auto", "train.rate"),
+    OPTION("refine", "N",
+           VDI_FIELD_INT(cv_options, refine, 8, 0, 1000000,
+                         "steps that refine the posterior of a trial held out")),
+    OBSERVATION_OPTIONS(cv_options, y, ""),
+};
+const command flds_cv_command = {
+    .family = "flds",
+    .verb = "cv",
+    .arguments = "Y",
+    .least = 1,
+    .most = 1,
+    .out = true,
+    .summary = "How many latents? Trains on all folds but one, for each, and tells the refined "
+               "bound per bin of the trials held out, and of counts the bits per spike of each "
+               "neuron given the others. " CV_WRITES,
+    .example = "vdi flds cv counts.npy -d 1,2,3 --folds 5 --recipe plds --out cv",
+    COMMAND_OPTIONS(flds_rows),
+    .size = sizeof(cv_options),
+    .main = cv_main,
 };

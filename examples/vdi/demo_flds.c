@@ -158,7 +158,7 @@ static bool page(demo *m, const walk *w, const network *n, const vdi_vilds_resul
     vdi_page_figure(p, &f, NULL);
     vdi_figure_free(&f);
     return trace_picture(NULL, p, n->trace, n->rows, err) &&
-           rates_picture(NULL, p, T, N, w->y + TRAIN * T * N, found->rate, true, err);
+           rates_picture(NULL, p, T, N, w->y + TRAIN * T * N, found->rate, true, 0, err);
 }
 
 bool demo_flds(demo *m) {

@@ -110,9 +110,9 @@ static bool page(demo *m, vdi_vilds *model, vdi_vilds_data *data, vdi_error *err
                   "evidence lower bound. With Gaussian observations and a linear read-out the "
                   "bound can reach log p itself, which a Kalman filter tells for the same "
                   "parameters.");
-    const bool ok =
-        vdi_vilds_infer(model, data, NULL, &out, err) == VDI_OK &&
-        latents_picture(NULL, &m->report.page, B, T, D, NULL, out.mean, out.cov, NULL, err);
+    const latents_view view = {.trials = B, .T = T, .d = D, .mean = out.mean, .cov = out.cov};
+    const bool ok = vdi_vilds_infer(model, data, NULL, &out, err) == VDI_OK &&
+                    latents_picture(NULL, &m->report.page, &view, err);
     free(out.mean);
     free(out.cov);
     return ok;

@@ -4,17 +4,20 @@
 static const char *const parameter[VDI_LDS_PARAMS] = {"A", "B", "Q",  "C", "D",
                                                       "b", "R", "x0", "Q0"};
 
-bool lds_data_make(const run *r, const vdi_lds *lds, const observations *o, vdi_lds_data **data) {
+bool lds_data_make(const run *r, const vdi_lds *lds, const observations *o, int64_t window,
+                   vdi_lds_data **data) {
     vdi_error err = {0};
     vdi_lds_data_desc desc = {0};
     desc.y = o->y;
     desc.u = o->u;
     desc.lengths = o->lengths;
+    desc.window = window;
     desc.pool = r->pool;
     if (vdi_lds_data_create(lds, &desc, data, &err) < 0) {
         fail_error(&err, r->argument[0]);
         return false;
     }
+    memory_tell(r, (double)vdi_lds_data_bytes(*data), "the data, and a posterior of them");
     return true;
 }
 
@@ -86,6 +89,7 @@ static bool model_save(const run *r, const vdi_lds *lds) {
 typedef struct smooth_options {
     const char *params;
     bool kalman;
+    int64_t window;
     observation_options y;
 } smooth_options;
 
@@ -134,44 +138,57 @@ static bool fitted_save(const run *r, const observations *o, const vdi_lds *lds,
     return ok;
 }
 
+/* All moments at once, in memory. */
+static bool smooth_whole(const run *r, const observations *o, const vdi_lds *lds,
+                         vdi_lds_data *data, bool kalman, double *ll) {
+    const int64_t d = lds->desc.d, means = o->trials * o->T * d;
+    const int64_t lanes = vdi_lds_data_lanes(data), block = lanes * o->T * d * d;
+    vdi_lds_moments m = {0};
+    vdi_error err = {0};
+    m.mp = doubles(means);
+    m.mf = doubles(means);
+    m.ms = doubles(means);
+    m.ll = ll;
+    m.Pp = doubles(block);
+    m.Pf = doubles(block);
+    m.Ps = doubles(block);
+    m.Pc = doubles(lanes * (o->T - 1) * d * d);
+    m.kalman = kalman;
+    bool ok = vdi_lds_smooth(lds, data, &m, &err) >= 0;
+    if (!ok) (void)fail_error(&err, r->argument[0]);
+    ok = ok && moments_save(r, o, data, d, &m) && fitted_save(r, o, lds, data);
+    double *own[] = {m.mp, m.mf, m.ms, m.Pp, m.Pf, m.Ps, m.Pc};
+    for (int i = 0; i < (int)VDI__COUNT(own); i++)
+        free(own[i]);
+    return ok;
+}
+
 static int smooth_main(run *r, void *options) {
     static const char *const keys[] = {"log_likelihood", "trials", "lanes"};
     const smooth_options *want = (const smooth_options *)options;
     observations o;
     vdi_lds *lds;
     vdi_lds_data *data;
-    vdi_error err = {0};
     if (!want->params) return usage("expected --params FOLDER with A C Q R b x0 Q0 .npy");
     if (!observations_load(r->argument[0], &want->y, &o) ||
-        !lds_load(want->params, o.n, o.inputs, false, &lds) || !lds_data_make(r, lds, &o, &data))
+        !lds_load(want->params, o.n, o.inputs, false, &lds) ||
+        !lds_data_make(r, lds, &o, want->window, &data))
         return FAILED;
-    const int64_t d = lds->desc.d;
-    const int64_t lanes = vdi_lds_data_lanes(data);
-    const int64_t means = o.trials * o.T * d;
-    const int64_t block = lanes * o.T * d * d;
-    vdi_lds_moments m = {0};
-    m.mp = doubles(means);
-    m.mf = doubles(means);
-    m.ms = doubles(means);
-    m.ll = doubles(o.trials);
-    m.Pp = doubles(block);
-    m.Pf = doubles(block);
-    m.Ps = doubles(block);
-    m.Pc = doubles(lanes * (o.T - 1) * d * d);
-    m.kalman = want->kalman;
-    bool ok = vdi_lds_smooth(lds, data, &m, &err) >= 0;
-    if (!ok) (void)fail_error(&err, r->argument[0]);
-    ok = ok && run_open_out(r) && moments_save(r, &o, data, d, &m) && fitted_save(r, &o, lds, data);
-    const double values[] = {vdi_sum(VDI_F64, (size_t)o.trials, m.ll), (double)o.trials,
-                             (double)lanes};
+    double *ll = doubles(o.trials);
+    const bool windows = vdi_lds_data_window(data) > 0 && !want->kalman;
+    bool ok = run_open_out(r);
+    if (ok && windows)
+        ok = lds_stream(r, &o, lds, data, ll);
+    else if (ok)
+        ok = smooth_whole(r, &o, lds, data, want->kalman, ll);
+    const double values[] = {vdi_sum(VDI_F64, (size_t)o.trials, ll), (double)o.trials,
+                             (double)vdi_lds_data_lanes(data)};
     if (ok) print_results(r, keys, values, 3);
-    double *own[] = {m.mp, m.mf, m.ms, m.ll, m.Pp, m.Pf, m.Ps, m.Pc};
-    for (int i = 0; i < (int)VDI__COUNT(own); i++)
-        free(own[i]);
+    free(ll);
     vdi_lds_data_destroy(data);
     vdi_lds_destroy(lds);
     observations_free(&o);
-    return ok ? DONE : FAILED;
+    return ok ? DONE : interrupted() ? INTERRUPTED : FAILED;
 }
 
 /* ---- fit ------------------------------------------------------------------------------------- */
@@ -236,7 +253,7 @@ static bool checkpoint_load(const char *folder, vdi_lds *lds, double *trace, int
 }
 
 typedef struct fit_options {
-    int64_t iters;
+    int64_t iters, window;
     double tol;
     const char *init, *resume, *freeze, *ties, *bounds;
     vdi_lds_desc model; /* d, diagonal_r and what EM keeps to */
@@ -317,7 +334,7 @@ static int ties_load(const fit_options *want, vdi_lds *lds, vdi_lds_ties *ties) 
 
 /* Where a fit begins: a model, from the data, from --init or from a checkpoint; *done iterations
  * of the trace are there. */
-static int fit_begin(run *r, const fit_options *want, const observations *o, vdi_lds_ties *ties,
+static int fit_begin(run *r, const fit_options *want, observations *o, vdi_lds_ties *ties,
                      vdi_lds **lds, vdi_lds_data **data, double *trace, int64_t *done) {
     vdi_error err = {0};
     bool there = false;
@@ -337,7 +354,8 @@ static int fit_begin(run *r, const fit_options *want, const observations *o, vdi
     (*lds)->desc.max_radius = want->model.max_radius;
     const int code = ties_load(want, *lds, ties);
     if (code != DONE) return code;
-    if (!lds_data_make(r, *lds, o, data)) return FAILED;
+    if (!lds_data_make(r, *lds, o, want->window, data)) return FAILED;
+    vdi_tensor_free(NULL, &o->y); /* they have a copy */
     if (want->resume && !checkpoint_load(want->resume, *lds, trace, want->iters, done, &there))
         return FAILED;
     if (!there && !want->init && vdi_lds_init(*lds, *data, r->seed, &err) < 0)
@@ -449,7 +467,7 @@ static int score_main(run *r, void *options) {
     const char *folder = want->params;
     if (!folder) return usage("expected --params FOLDER with A C Q R b x0 Q0 .npy");
     if (!observations_load(r->argument[0], &want->y, &o) ||
-        !lds_load(folder, o.n, o.inputs, false, &lds) || !lds_data_make(r, lds, &o, &data))
+        !lds_load(folder, o.n, o.inputs, false, &lds) || !lds_data_make(r, lds, &o, 0, &data))
         return FAILED;
     if (vdi_lds_log_likelihood(lds, data, NULL, &sum, &err) < 0)
         return fail_error(&err, r->argument[0]);
@@ -467,6 +485,7 @@ static const option smooth_rows[] = {
            VDI_FIELD_BOOL(smooth_options, kalman,
                           "smooth by Kalman filter and RTS instead of the block-tridiagonal "
                           "solver")),
+    LDS_WINDOW_OPTION(smooth_options),
     OBSERVATION_OPTIONS(smooth_options, y, ""),
 };
 const command lds_smooth_command = {
@@ -480,7 +499,8 @@ const command lds_smooth_command = {
                "covariances Pp Pf Ps and Pc = Cov(z_{t+1}, z_t) ((T,d,d) where all trials share "
                "them, else (trials,T,d,d)), ll (trials,), the log likelihood in nats, and of "
                "the observations (trials,T,N) ys yv, mean and variance of a value measured anew, "
-               "and innovations, standardised; each .npy.",
+               "and innovations, standardised; each .npy. Of trials so long that their covariances "
+               "would fill the memory all is written as it comes.",
     .example = "vdi lds smooth y.npy --params model --out run",
     COMMAND_OPTIONS(smooth_rows),
     .size = sizeof(smooth_options),
@@ -517,6 +537,7 @@ static const option fit_rows[] = {
     FIT_OPTION("max-radius", "F", max_radius),
     OPTION_TEXT(fit_options, resume, "resume", "RUN", NULL,
                 "go on with an interrupted run; ends in the same bits"),
+    LDS_WINDOW_OPTION(fit_options),
     OBSERVATION_OPTIONS(fit_options, y, ""),
 };
 const command lds_fit_command = {

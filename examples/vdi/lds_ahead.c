@@ -51,7 +51,8 @@ static int forecast_main(run *r, void *options) {
     vdi_error err = {0};
     if (!want->params) return usage("expected --params FOLDER with A C Q R b x0 Q0 .npy");
     if (!observations_load(r->argument[0], &want->y, &o) ||
-        !lds_load(want->params, o.n, o.inputs, false, &lds) || !lds_data_make(r, lds, &o, &data) ||
+        !lds_load(want->params, o.n, o.inputs, false, &lds) ||
+        !lds_data_make(r, lds, &o, 0, &data) ||
         !inputs_load(want->future, o.trials, want->horizon, &u))
         return FAILED;
     if (vdi_tensor_ok(u) && u.shape[u.ndim - 1] != o.inputs) {
@@ -117,7 +118,7 @@ static int sample_posterior(run *r, const sample_options *want) {
     vdi_lds_data *data;
     vdi_error err = {0};
     if (!observations_load(r->argument[0], &want->y, &o) ||
-        !lds_load(want->params, o.n, o.inputs, false, &lds) || !lds_data_make(r, lds, &o, &data))
+        !lds_load(want->params, o.n, o.inputs, false, &lds) || !lds_data_make(r, lds, &o, 0, &data))
         return FAILED;
     const int64_t shape[4] = {want->samples, o.trials, o.T, lds->desc.d};
     double *z = doubles(shape[0] * shape[1] * shape[2] * shape[3]);

@@ -31,6 +31,9 @@
     ROW(flds_fit)        \
     ROW(flds_infer)      \
     ROW(flds_score)      \
+    ROW(flds_cv)         \
+    ROW(latents_compare) \
+    ROW(latents_decode)  \
     ROW(spikes_simulate) \
     ROW(spikes_infer)    \
     ROW(spikes_fit)      \

@@ -119,10 +119,16 @@ static bool posterior_save(const run *r, const vdi_plds *p, vdi_plds_data *data,
     }
     char *latents = path_join(r->out, "latents.svg"), *rates = path_join(r->out, "rates.svg");
     if (ok) {
-        ok = latents_picture(latents, NULL, o->trials, o->T, d, o->lengths, m.mean, m.cov, label,
-                             &err) &&
+        const latents_view view = {.trials = o->trials,
+                                   .T = o->T,
+                                   .d = d,
+                                   .lengths = o->lengths,
+                                   .mean = m.mean,
+                                   .cov = m.cov,
+                                   .label = label};
+        ok = latents_picture(latents, NULL, &view, &err) &&
              rates_picture(rates, NULL, o->lengths ? o->lengths[0] : o->T, o->n,
-                           (const double *)o->y.data, m.rate, true, &err);
+                           (const double *)o->y.data, m.rate, true, 0, &err);
         if (!ok) (void)fail_error(&err, r->out);
     }
     double *own[] = {m.mean, m.cov, m.lagcov, m.rate, m.elbo};

@@ -234,6 +234,19 @@ bool rows_write(rows_out *m, int64_t row, const double *values) {
     return write_at(m, m->raw, bytes, (off_t)HEADER + (off_t)row * (off_t)bytes);
 }
 
+bool rows_write_some(rows_out *m, int64_t row, int64_t count, const double *values) {
+    const uint16_t one = 1;
+    char first;
+    memcpy(&first, &one, 1);
+    const size_t bytes = sizeof(double) * (size_t)m->shape.columns;
+    if (first && m->shape.dtype == VDI_F64)
+        return write_at(m, values, bytes * (size_t)count,
+                        (off_t)HEADER + (off_t)row * (off_t)bytes);
+    for (int64_t i = 0; i < count; i++)
+        if (!rows_write(m, row + i, values + i * m->shape.columns)) return false;
+    return true;
+}
+
 bool rows_back(rows_out *m, int64_t row, double *out) {
     const size_t size = vdi_dtype_size(m->shape.dtype);
     rows_in in = {0};

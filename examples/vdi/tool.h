@@ -243,6 +243,8 @@ typedef struct rows_out {
 /* `go_on`: keep what is there */
 bool rows_begin(const run *r, const char *name, const rows_shape *shape, bool go_on, rows_out *m);
 bool rows_write(rows_out *m, int64_t row, const double *values);
+/* `count` rows that lie one behind the other */
+bool rows_write_some(rows_out *m, int64_t row, int64_t count, const double *values);
 bool rows_back(rows_out *m, int64_t row, double *out); /* what was written */
 /* on disk are so many rows: the header says so */
 bool rows_tell(rows_out *m, int64_t rows);
@@ -275,6 +277,8 @@ void observations_free(observations *o);
 static inline bool is_finite(double x) { return x - x == 0; }
 /* malloc or die cleanly */
 double *doubles(int64_t count);
+/* Unless --quiet: what `what` takes, from 100 MB on. */
+void memory_tell(const run *r, double bytes, const char *what);
 
 /* pipe.c: a program that serves an environment. Messages are printed by it. */
 bool server_open(const char *line, double timeout, vdi_env *env);
@@ -316,6 +320,15 @@ bool env_open(const run *r, const env_options *o, vdi_env *env);
 bool env_command_trusted(const char *line, const char *file, bool trust);
 /* a built-in name, or a command line for sh; `o` has the limits */
 bool env_open_as(const char *name, const char *line, const env_options *o, vdi_env *env);
+
+/* decode.c: latents (trials,T,d) against what is in the file (NULL: nothing): decoded.npy, and
+ * decode_r2 */
+bool decode_tell(const run *r, const char *path, int64_t trials, int64_t T, int64_t d,
+                 const int64_t *lengths, const double *latents, told *t);
+#define DECODE_OPTION(type)                                                                     \
+    OPTION_TEXT(type, decode, "decode", "FILE", NULL,                                           \
+                "a thing that was measured, (trials,T,k) or (trials,T): decoded.npy, by ridge " \
+                "regression of trials held out, and decode_r2")
 
 /* latents.c */
 bool latents_draw(const char *path, const vdi_lds *lds, vdi_lds_data *data, const double *trace,

@@ -30,11 +30,12 @@ static bool infer_save(const run *r, const observations *o, const vdi_vilds_data
           (!samples || array_save(r, "samples", 4, sample, out->sample))))
         return false;
     char *latents = path_join(r->out, "latents.svg"), *rates = path_join(r->out, "rates.svg");
-    bool ok = latents_picture(latents, NULL, o->trials, o->T, d, o->lengths, out->mean, out->cov,
-                              label, &err);
+    const latents_view view = {o->trials, o->T,     d,     o->lengths,
+                               out->mean, out->cov, label, vilds_bin_seconds(m)};
+    bool ok = latents_picture(latents, NULL, &view, &err);
     ok = ok &&
          rates_picture(rates, NULL, vdi_vilds_data_length(data, 0), o->n, (const double *)o->y.data,
-                       out->rate, vdi_vilds_obs_counts((int)m->obs), &err);
+                       out->rate, vdi_vilds_obs_counts((int)m->obs), vilds_bin_seconds(m), &err);
     if (!ok) (void)fail_error(&err, r->out);
     free(latents);
     free(rates);
@@ -42,7 +43,6 @@ static bool infer_save(const run *r, const observations *o, const vdi_vilds_data
 }
 
 int vilds_infer_main(run *r, void *options) {
-    static const char *const keys[] = {"elbo_per_bin", "trials", "bins"};
     const vilds_infer_options *want = (const vilds_infer_options *)options;
     vilds_model model = {0};
     observations o;
@@ -75,9 +75,12 @@ int vilds_infer_main(run *r, void *options) {
     vilds_map(&model, samples * bins, out.sample, NULL, NULL, 0);
     ok = ok && infer_save(r, &o, data, d, samples, &out, label);
     const double total = (double)vdi_vilds_data_total_bins(data);
-    const double values[] = {vdi_sum(VDI_F64, (size_t)o.trials, out.elbo) / total, (double)o.trials,
-                             total};
-    if (ok) print_results(r, keys, values, 3);
+    told t = {0};
+    told_add(&t, "elbo_per_bin", vdi_sum(VDI_F64, (size_t)o.trials, out.elbo) / total);
+    told_add(&t, "trials", (double)o.trials);
+    told_add(&t, "bins", total);
+    ok = ok && decode_tell(r, want->decode, o.trials, o.T, d->d, o.lengths, out.mean, &t);
+    if (ok) print_results(r, t.key, t.value, t.count);
     double *own[] = {label, out.mean, out.cov, out.lagcov, out.rate, out.elbo, out.sample};
     for (int i = 0; i < (int)VDI__COUNT(own); i++)
         free(own[i]);
@@ -110,11 +113,9 @@ static vdi_status npy_write(const char *path, const void *what, vdi_error *err) 
     return vdi_npy_save(path, *(const vdi_tensor *)what, err);
 }
 
-/* Predictive probabilities against the constant model; the predicted rates into `rates`
- * (trials,T,n). */
-static bool predict(vilds_model *model, const observations *o, vdi_vilds_data *data,
-                    vdi_vilds_prediction what, const vdi_vilds_query *q, double *rates,
-                    double *bits, double *mse) {
+bool vilds_predict(const vilds_model *model, const observations *o, vdi_vilds_data *data,
+                   vdi_vilds_prediction what, const vdi_vilds_query *q, double *rates, double *bits,
+                   double *mse) {
     vdi_error err = {0};
     vdi_score_bits b;
     const int64_t rows = o->trials * o->T;
@@ -195,12 +196,12 @@ static bool score_predictions(run *r, const vilds_score_options *want, vilds_mod
     q.refine = want->refine_predict;
     bool ok = true;
     if (want->one_step) {
-        ok = predict(model, o, data, VDI_VILDS_ONE_STEP, &q, rates, &bits, &mse);
+        ok = vilds_predict(model, o, data, VDI_VILDS_ONE_STEP, &q, rates, &bits, &mse);
         told_add(t, "one_step_bits_per_spike", bits);
         told_add(t, "one_step_mse", mse);
     }
     if (ok && lno) {
-        ok = predict(model, o, data, VDI_VILDS_LEAVE_ONE_OUT, &q, rates, &bits, &mse);
+        ok = vilds_predict(model, o, data, VDI_VILDS_LEAVE_ONE_OUT, &q, rates, &bits, &mse);
         told_add(t, "lno_bits_per_spike", bits);
         told_add(t, "lno_mse", mse);
     }

@@ -22,7 +22,7 @@ typedef struct vilds_fit_options {
 } vilds_fit_options;
 typedef struct vilds_infer_options {
     observation_options y;
-    const char *label;
+    const char *label, *decode;
     vdi_vilds_query query; /* its refinement */
     int64_t samples;
 } vilds_infer_options;
@@ -69,6 +69,11 @@ int vilds_start_from_plds(run *r, int64_t iterations, const observations *o, vdi
                           vdi_vilds_data *data);
 int vilds_infer_main(run *r, void *options);
 int vilds_score_main(run *r, const vilds_score_options *want);
+/* Predictive probabilities against the constant model; the predicted rates into `rates`
+ * (trials,T,n). */
+bool vilds_predict(const vilds_model *model, const observations *o, vdi_vilds_data *data,
+                   vdi_vilds_prediction what, const vdi_vilds_query *q, double *rates, double *bits,
+                   double *mse);
 
 /* clang-format off */
 #define VILDS_MODEL(name, value, member) \
@@ -95,7 +100,7 @@ int vilds_score_main(run *r, const vilds_score_options *want);
     OPTION_TEXT(vilds_fit_options, val, "val", "Y2", NULL, "observations to validate on: the parameters that are best there are kept"), \
     OBSERVATION_OPTIONS(vilds_fit_options, val_y, "val-"), \
     OFFSET_OPTION(vilds_fit_options, val_y, "val-"), \
-    OPTION_TEXT(vilds_fit_options, label, "label", "FILE", NULL, "colours latents.svg: (trials,T) or (trials,); time without it"), \
+    OPTION_TEXT(vilds_fit_options, label, "label", "FILE", NULL, "colours latents.svg: (trials,T) or (trials,), a few whole numbers are conditions; time without it"), \
     OPTION_GROUP("the run"), \
     OPTION_TEXT(vilds_fit_options, resume, "resume", "RUN", NULL, "go on with an interrupted run; ends in the same bits"), \
     OPTION("save-every", "S", VDI_FIELD_REAL(vilds_fit_options, save_every, 10, 0, 1e6, "seconds between checkpoints")), \
@@ -120,6 +125,7 @@ int vilds_score_main(run *r, const vilds_score_options *want);
 #define VILDS_INFER_OPTIONS(refine_) \
     {.name = "refine", .value = "N", .initial = refine_, .table = vdi_vilds_query_fields, .member = "refine", .offset = offsetof(vilds_infer_options, query), .help = "steps that refine each trial's posterior; some 8 for product, some 20 for other families"}, \
     OPTION("samples", "S", VDI_FIELD_INT(vilds_infer_options, samples, 0, 0, 1000000, "samples of the latents to write")), \
+    DECODE_OPTION(vilds_infer_options), \
     OPTION_TEXT(vilds_infer_options, label, "label", "FILE", NULL, "colours latents.svg: (trials,T) or (trials,); time without it"), \
     OBSERVATION_OPTIONS(vilds_infer_options, y, ""), \
     OFFSET_OPTION(vilds_infer_options, y, "")
@@ -141,14 +147,22 @@ extern const char *const vilds_start_words[];
 enum { TRACE_STEP, TRACE_START, TRACE_BOUND, TRACE_VALIDATION, TRACE_RATE, TRACE_COLUMNS };
 bool trace_picture(const char *path, vdi_page *page, const double *trace, int64_t rows,
                    vdi_error *err);
-/* mean (trials,T,d), cov (trials,T,d,d); label (trials,T) or NULL: time; lengths (trials) or NULL:
- * T */
-bool latents_picture(const char *path, vdi_page *page, int64_t trials, int64_t T, int64_t d,
-                     const int64_t *lengths, const double *mean, const double *cov,
-                     const double *label, vdi_error *err);
-/* y and rate (T,n) of one trial; counts: draw y as a raster */
+/* Latents as they are drawn. */
+typedef struct latents_view {
+    int64_t trials, T, d;
+    const int64_t *lengths; /* (trials), or NULL: T */
+    const double *mean;     /* (trials,T,d) */
+    const double *cov;      /* (trials,T,d,d) */
+    const double *label;    /* (trials,T), or NULL: time. A few whole numbers, one for each trial,
+                               are conditions, which get a colour and a mean each */
+    double bin;             /* seconds of a bin; 0: time is told in bins */
+} latents_view;
+bool latents_picture(const char *path, vdi_page *page, const latents_view *v, vdi_error *err);
+/* --bin-width, or 0 where nobody has said it */
+double vilds_bin_seconds(const vdi_vilds_desc *d);
+/* y and rate (T,n) of one trial; counts: draw y as a raster; bin as above */
 bool rates_picture(const char *path, vdi_page *page, int64_t T, int64_t n, const double *y,
-                   const double *rate, bool counts, vdi_error *err);
+                   const double *rate, bool counts, double bin, vdi_error *err);
 /* (trials,T) out of that or (trials); NULL path: NULL */
 bool label_load(const char *path, int64_t trials, int64_t T, double **label);
 

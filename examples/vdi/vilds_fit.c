@@ -154,14 +154,15 @@ static bool leave(run *r, const char *labels, vilds_model *model, observations *
         ok = false;
         (void)fail_error(&err, picture);
     }
-    if (ok && !latents_picture(latents, NULL, o->trials, o->T, d->d, o->lengths, out.mean, out.cov,
-                               label, &err)) {
+    const latents_view view = {o->trials, o->T,    d->d,  o->lengths,
+                               out.mean,  out.cov, label, vilds_bin_seconds(d)};
+    if (ok && !latents_picture(latents, NULL, &view, &err)) {
         ok = false;
         (void)fail_error(&err, latents);
     }
     if (ok &&
         !rates_picture(rates, NULL, vdi_vilds_data_length(data, 0), o->n, (const double *)o->y.data,
-                       out.rate, vdi_vilds_obs_counts((int)d->obs), &err)) {
+                       out.rate, vdi_vilds_obs_counts((int)d->obs), vilds_bin_seconds(d), &err)) {
         ok = false;
         (void)fail_error(&err, rates);
     }
