@@ -170,6 +170,12 @@ exits 0 'scores by number' "$vdi" spikes score number/spikes.npy twelve.npy --fp
 same scores/scores.csv scored/scores.csv
 grep -q 'The population' in-rows/report.html && grep -q 'sort' in-rows/report.html
 ok 'the report has all neurons' $?
+# all of a thousand neurons in a report that a browser opens
+exits 0 'a thousand traces' "$vdi" spikes simulate --cells 500 --traces 2 --frames 300 --out thousand --quiet
+exits 0 'a thousand neurons' "$vdi" spikes infer thousand/traces.npy --fps 60 --out in-thousand --quiet
+size=$(wc -c <in-thousand/report.html)
+[ "$size" -lt 5000000 ] && [ "$(grep -o '<tr>' in-thousand/report.html | wc -l)" -ge 1001 ]
+ok "a row for each of a thousand neurons, in less than 5 MB: $size bytes" $?
 # a fit that is interrupted leaves a model that infers; one that ends leaves a report; noise is told as a collapse
 "$vdi" spikes fit line/traces.npy --fps 60 --steps 100000 --out stopped --quiet >out.txt 2>err.txt &
 pid=$!
