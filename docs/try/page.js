@@ -150,7 +150,7 @@ function timeAxis(c, x0, width, y, seconds) {
 // ---- spikes -------------------------------------------------------------------------------------------------------------------
 
 const S = { traces: null, rows: 0, frames: 0, out: null, numbers: null, at: 0, run: 0 };
-const AGAIN = 300; // milliseconds between two drawings of what is there
+const AGAIN = 1000; // milliseconds between two drawings of what is there: the workers need the cores, too
 
 // The workers take neurons as they come free, a few at a time, so that the first ones are seen while the others are worked on.
 async function infer() {
@@ -171,7 +171,7 @@ async function infer() {
   tell("spikes", `${rows} neurons, ${frames} frames ...`);
   await Promise.all([one, ...more].map(async (library) => {
     while (next < rows && S.run === run) {
-      const from = next, to = Math.min(rows, from + each);
+      const from = next, to = Math.min(rows, from + (from <= more.length ? 1 : each)); // the first ones alone, to be seen soon
       next = to;
       const part = await library.call("spikes", { traces: traces.subarray(from * frames, to * frames), frames, fps });
       out.set(part.out, from * 3 * frames);
