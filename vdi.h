@@ -58356,6 +58356,12 @@ VDI_LOCAL VDI_V VDI_PN(vdi__erf)(VDI_V x) {
         result = VDI_VLOAD(lane_r);                                       \
     } while (0)
 
+/* y with libm's sines or cosines of x in the lanes that are hard */
+VDI_SHARED VDI_V VDI_PN(vdi__circle_far)(VDI_V y, VDI_M hard, VDI_V x, bool cosine) {
+    VDI__LANES(y, hard, x, x, cosine ? VDI__LIBM(cos)(u) : VDI__LIBM(sin)(u));
+    return y;
+}
+
 /* sin and cos by one polynomial on |r| <= pi/2 (2^-34, 2^-60): |x| = n pi + r, with n whole for the
    sine and half an odd number for the cosine, and the sign that of (-1)^n. The last digits of the
    coefficients lean upwards at pi/2, and the result is held: it never passes 1, and cos(0) is 1. pi is in three parts:
@@ -58405,10 +58411,9 @@ VDI_LOCAL VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
     const VDI_V z = VDI_VMUL(r, r);
     const VDI_V sine = VDI_VFMA(VDI_VMUL(z, r), VDI_VFMA(z, VDI__POLY(z, c), sixth), r);
     const VDI_V flip = VDI_IBITS(VDI_ISHL(VDI_VBITS(m), VDI_MANT + (VDI__REAL == 32 ? 8 : 11)));
-    VDI_V y = VDI_VMIN(VDI__ONE, VDI_VMAX(VDI__K(-1), sine));
-    y = VDI_VXOR(y, cosine ? flip : VDI_VXOR(flip, VDI__SIGN_OF(x)));
-    if (VDI_MANY(hard)) VDI__LANES(y, hard, x, x, cosine ? VDI__LIBM(cos)(u) : VDI__LIBM(sin)(u));
-    return y;
+    const VDI_V held = VDI_VMIN(VDI__ONE, VDI_VMAX(VDI__K(-1), sine));
+    const VDI_V y = VDI_VXOR(held, cosine ? flip : VDI_VXOR(flip, VDI__SIGN_OF(x)));
+    return VDI_MANY(hard) ? VDI_PN(vdi__circle_far)(y, hard, x, cosine) : y;
 }
 VDI_LOCAL VDI_V VDI_PN(vdi__sin)(VDI_V x) { return VDI_PN(vdi__circle)(x, false); }
 VDI_LOCAL VDI_V VDI_PN(vdi__cos)(VDI_V x) { return VDI_PN(vdi__circle)(x, true); }
