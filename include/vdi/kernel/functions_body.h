@@ -201,7 +201,7 @@ VDI_SHARED VDI_V VDI_PN(vdi__log_call)(VDI_V x) { return VDI_PN(vdi__log)(x); }
 VDI_LOCAL VDI_V VDI_PN(vdi__log1p)(VDI_V x) {
     VDI_V e;
     const VDI_V u = VDI_VADD(VDI__ONE, x);
-    const VDI_V lost = VDI_VSUB(VDI_VMIN(VDI__ONE, x), VDI_VSUB(u, VDI_VMAX(VDI__ONE, x)));
+    const VDI_V lost = VDI_VSUB(x, VDI_VSUB(u, VDI__ONE)); /* exact up to x = 1 */
     const VDI_V f = VDI_VSUB(VDI_PN(vdi__log_split)(u, &e), VDI__ONE);
     const VDI_V rest =
         VDI_VADD(VDI_PN(vdi__log_rest)(f, e), VDI_VSEL(VDI_VLT(u, VDI__K(2)), lost, VDI_VZERO()));
