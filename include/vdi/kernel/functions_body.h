@@ -272,8 +272,8 @@ VDI_LOCAL VDI_V VDI_PN(vdi__softplus)(VDI_V x) {
     return VDI_VADD(VDI_VMAX(x, VDI_VZERO()), VDI_VADD(e, VDI_VFNMA(half, e, y)));
 }
 
-/* |x| < 1: x + x p(x^2) (2^-29.6, 2^-56.9); else 1 - exp(-x^2) q(t), t = 1/(|x| + c) - shift (2^-34.7,
- * 2^-56.8) */
+/* |x| < 1: x + x p(x^2) (2^-29.6, 2^-56.9); else 1 - exp(-x^2) q(t), t = 1/(|x| + c) - shift
+   (2^-34.7, 2^-56.8) */
 VDI_LOCAL VDI_V VDI_PN(vdi__erf)(VDI_V x) {
 #if VDI__REAL == 32
     static const VDI_T p[] = {0.128379166f,   -0.37612626f,     0.112835854f,   -0.0268538147f,
@@ -327,10 +327,10 @@ VDI_SHARED VDI_V VDI_PN(vdi__circle_far)(VDI_V y, VDI_M hard, VDI_V x, bool cosi
 
 /* sin and cos by one polynomial on |r| <= pi/2 (2^-34, 2^-60): |x| = n pi + r, with n whole for the
    sine and half an odd number for the cosine, and the sign that of (-1)^n. The last digits of the
-   coefficients lean upwards at pi/2, and the result is held: it never passes 1, and cos(0) is 1. pi is in three parts:
-   with a fused multiply-add the first step is exact; else the first two parts are exact times n,
-   and what the second step lost is kept. Lanes with |x| beyond the range of n, or
-   without a fused multiply-add so close to a zero that digits would be lost, ask libm. */
+   coefficients lean upwards at pi/2, and the result is held: it never passes 1, and cos(0) is 1. pi
+   is in three parts: with a fused multiply-add the first step is exact; else the first two parts
+   are exact times n, and what the second step lost is kept. Lanes with |x| beyond the range of n,
+   or without a fused multiply-add so close to a zero that digits would be lost, ask libm. */
 VDI_LOCAL VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
 #if VDI__REAL == 32
     static const VDI_T c[] = {0.00833333377f, -0.000198409194f, 2.75256298e-06f, -2.38210518e-08f};
@@ -355,7 +355,8 @@ VDI_LOCAL VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
     const VDI_V p2 = VDI__K(-2.9947698097183397e-33);
 #else
     const VDI_V p0 = VDI__K(3.1415926534682512), p1 = VDI__K(1.2154201012607932e-10);
-    const VDI_V p2 = VDI__K(4.0445324975919013e-21), near = VDI__K(9.5367431640625e-07); /* 2^-20 */
+    const VDI_V p2 = VDI__K(4.0445324975919013e-21);
+    const VDI_V near = VDI__K(9.5367431640625e-07); /* 2^-20 */
 #endif
 #endif
     const VDI_V size = VDI_VABS(x), half = VDI__K(cosine ? 0.5 : 0);

@@ -63,7 +63,8 @@ VDI_API void vdi_pretrained_to_grid(int64_t frames, const float *y, double fps, 
 /* ======== order statistics ==================================================================== */
 
 /* Those of x[low] ... x[high] that are below the pivot, or equal to it if `equal`, to the front;
- * returns where the others begin. Every value is moved, without a branch that nobody could guess. */
+ * returns where the others begin. Every value is moved, without a branch that nobody could guess.
+ */
 VDI__FN int64_t vdi__gather_below(float *x, int64_t low, int64_t high, float pivot, bool equal) {
     int64_t next = low;
     for (int64_t i = low; i <= high; i++) {
