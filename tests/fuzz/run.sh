@@ -7,9 +7,9 @@
 # From the root of the tree. An input that broke something goes into tests/fuzz/corpus once it is mended.
 set -eu
 export LC_ALL=C
-targets="npy npz json csv safetensors mat figure wire model numbers"
+targets="npy npz json csv safetensors mat figure wire model numbers run_json"
 out=${B:-build}/fuzz corpus=tests/fuzz/corpus
-flags="-std=gnu11 -DVDI_TEST_PORTABLE -DVDI_NO_SIMD -Iinclude/vdi"
+flags="-std=gnu11 -DVDI_TEST_PORTABLE -DVDI_NO_SIMD -Iinclude/vdi -I."
 mode=${1:-60}
 [ $# -gt 0 ] && shift
 [ $# -gt 0 ] || set -- $targets

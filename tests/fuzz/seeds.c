@@ -232,6 +232,16 @@ int main(int argc, char **argv) {
     text(in(folder, "figure/line"),
          "\5titleAA@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@");
     text(in(folder, "json/deep"), "[[[[{\"x\":[[]]}]]]]");
+    text(in(folder, "run_json/all"),
+         "{\"version\": \"0.1.0\", \"family\": \"fuzz\", \"verb\": \"\", \"arguments\": "
+         "[\"y.npy\", \"y2.npy\"], \"options\": {\"out\": \"run\", \"seed\": 7, \"threads\": 2, "
+         "\"simd\": \"auto\", \"quiet\": true, \"json\": false, \"text\": \"a \\u00e9\\\"b\", "
+         "\"flag\": true, \"whole\": -3, \"small\": 12, \"real\": 1e-7, \"open\": 0.25, \"kind\": "
+         "\"cosine\", \"last\": 0.1, \"obs\": \"negbin\", \"hidden\": \"60,60\"}}");
+    text(
+        in(folder, "run_json/wrong"),
+        "{\"family\": \"fuzz\", \"verb\": \"\", \"arguments\": [null, 3], \"options\": {\"whole\": "
+        "\"3O00\", \"seed\": -1, \"real\": 1e99, \"hidden\": \"60,,60\", \"from\": 3}}");
     bytes(in(folder, "numbers/some"), "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20\21\22\23\24\25",
           21);
     models(folder);
