@@ -503,10 +503,21 @@ holds 'labels bring the network nearer to them' 'FILENAME == "true-spikes.txt" {
 exits 0 'what was taught, from its folder' "$vdi" spikes infer cells/traces.npy --fps 30 --model taught --report 0 --out again --quiet
 numbers again/spikes.npy > got
 agree '--model has the spikes of the fit' got taught.txt 1e-9
+numbers again/denoised.npy > got
+numbers taught/denoised.npy > reference
+agree '--model has the denoised traces of the fit' got reference 1e-9
 exits 0 'a fit without labels' "$vdi" spikes fit cells/traces.npy --fps 30 --model linear --steps 150 --batch 4 --samples 8 --out learned --json
 numbers learned/spikes.npy > learned.txt
 has 'a fit without labels' out.txt "expected_spikes=$(awk '{ n += $1 } END { printf "%.17g", n }' learned.txt)" steps=150
 correlates 'a fit without labels' learned.txt
+# the denoised trace is the fluorescence of the expected spikes, by the parameters that are told
+awk -F, 'FNR == 1 && NR == 1 { next } FILENAME == "learned/params.csv" { g[$1] = $2; a[$1] = $3; b[$1] = $4; next }
+    { t = (FNR - 1) % 1800; i = int((FNR - 1) / 1800); c = t ? g[i] * c + $1 : $1; printf "%.17g\n", a[i] * c + b[i] }' learned/params.csv learned.txt > wanted
+numbers learned/denoised.npy > reference
+agree 'denoised traces of a linear model' reference wanted 1e-9
+exits 0 'what was learned infers' "$vdi" spikes infer cells/traces.npy --fps 30 --model learned --report 0 --out again --quiet
+numbers again/denoised.npy > got
+agree '--model has the denoised traces of that fit' got reference 1e-6
 holds 'its bound rises' 'BEGIN { FS = "," } NR > 1 && NR <= 21 { a += $2; aa += $2 ^ 2 } NR > 131 { b += $2; bb += $2 ^ 2 }
     END { z = (b - a) / sqrt(aa - a ^ 2 / 20 + bb - b ^ 2 / 20); print (NR == 151 && z > 3) ? "yes" : NR " rows, " z " standard errors" }' learned/trace.csv
 
