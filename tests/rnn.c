@@ -90,6 +90,29 @@ static void forward(vdi_dtype dtype) {
 }
 TEST(rnn, forward) { each_path(forward); }
 
+/* Many rows are stepped in blocks: each is what it is alone, the bits of its gates too. */
+static void blocks(vdi_dtype dtype) {
+    enum { ROWS = 150, H = 5 };
+    double xp[ROWS * 3 * H], w[H * 3 * H], b[3 * H], h[ROWS * H], next[ROWS * H + 1],
+        gates[ROWS * 4 * H], work[ROWS * 3 * H], one[H], one_gates[4 * H];
+    const size_t size = vdi_dtype_size(dtype);
+    fill(dtype, ROWS * 3 * H, xp);
+    fill(dtype, H * 3 * H, w);
+    fill(dtype, 3 * H, b);
+    fill(dtype, ROWS * H, h);
+    memset(next, 0, sizeof next);
+    memset(gates, 0, sizeof gates);
+    vdi_gru_step(dtype, ROWS, H, xp, w, b, h, work, next, gates);
+    for (size_t r = 0; r < ROWS; r++) {
+        vdi_gru_step(dtype, 1, H, (char *)xp + r * 3 * H * size, w, b, (char *)h + r * H * size,
+                     work, one, one_gates);
+        CHECK(memcmp(one, (char *)next + r * H * size, H * size) == 0 &&
+                  memcmp(one_gates, (char *)gates + r * 4 * H * size, 4 * H * size) == 0,
+              "%s: row %zu", vdi_dtype_name(dtype), r);
+    }
+}
+TEST(rnn, many_rows) { each_path(blocks); }
+
 /* L = sum c * h; its derivatives by central differences of the plain loop, in double. */
 static double loss(size_t H, int reverse, double *const *p, const double *c) {
     double h[T * B * H_MAX], sum = 0;
