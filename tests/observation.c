@@ -256,6 +256,25 @@ TEST(observation, constant_models_have_the_data_s_moments) {
     }
 }
 
+/* Of real values: N(mean, sd^2) of what each channel had in training, nothing of what is missing. */
+TEST(observation, constant_model_of_real_values) {
+    double train[6] = {1, -10, 3, -30, 8, -20}, test[4] = {2, -15, NAN, -40}, log_p[4];
+    vdi_error err = {0};
+    vdi_vilds *m = constant_model(VDI_VILDS_GAUSSIAN, VDI_VILDS_EXP, 2);
+    vdi_vilds_data *first = observe(m, train, 1, 3), *other = observe(m, test, 1, 2);
+    CHECK_OK(vdi_vilds_init(m, first, 0, &err), err);
+    CHECK_OK(vdi_vilds_constant(m, other, log_p, &err), err);
+    for (int i = 0; i < 4; i++) {
+        const double mean = i % 2 ? -20 : 4, variance = i % 2 ? 200.0 / 3 : 26.0 / 3;
+        const double e = test[i] - mean;
+        CHECK_CLOSE(log_p[i], i == 2 ? 0 : -0.5 * (e * e / variance + log(2 * VDI_PI * variance)),
+                    1e-6);
+    }
+    vdi_vilds_data_destroy(first);
+    vdi_vilds_data_destroy(other);
+    vdi_vilds_destroy(m);
+}
+
 /* Independent coins hold nothing to be found: a model that says of each its share of heads has no
  * bits per spike, whatever its kind. A Poisson process of the same means would give it 0.3. */
 TEST(observation, independent_coins_score_nothing) {

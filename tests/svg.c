@@ -218,6 +218,33 @@ static const char *points_after(const char *text, const char *mark, double (*at)
     return q;
 }
 
+/* A series that names its colour has it, and a category is the one of that number. */
+TEST(svg, colours_by_name) {
+    static const vdi_color color[4] = {VDI_COLOR_INK, VDI_COLOR_GREY, VDI_COLOR_BLUE,
+                                       VDI_COLOR_AUTO};
+    char stroke[4][40];
+    for (int i = 0; i < 4; i++) {
+        vdi_figure f;
+        for (int k = 0; k < 3; k++)
+            y[k] = k;
+        vdi_figure_init(&f, NULL);
+        vdi_panel_line(vdi_figure_panel(&f, 0, 0), "line", vdi_tensor_1d(y, VDI_F64, 3))->color =
+            color[i];
+        vdi_buffer b = drawn(&f);
+        const char *q = strstr(b.data, "stroke-width=\"1.6\"");
+        while (q && q > b.data && strncmp(q, "stroke=\"", 8) != 0)
+            q--;
+        CHECK(q && q > b.data, "a line has a colour");
+        snprintf(stroke[i], sizeof stroke[i], "%.30s", q && q > b.data ? q + 8 : "");
+        vdi_buffer_free(&b);
+        vdi_figure_free(&f);
+    }
+    CHECK(!strncmp(stroke[0], "currentColor\"", 13), "%s", stroke[0]);
+    CHECK(!strncmp(stroke[1], "#888\"", 5), "%s", stroke[1]);
+    CHECK(stroke[2][0] == '#' && !strncmp(stroke[2], stroke[3], 7), "%s and %s", stroke[2],
+          stroke[3]);
+}
+
 /* Bars stand on zero and are as high as their values; whiskers reach from value - error to value +
  * error above their middle; nothing is drawn for what is missing. */
 TEST(svg, bars_by_value) {

@@ -50,9 +50,10 @@ VDI__FN double vdi__gaussian_draw(const vdi__obs_numbers *o, int64_t channel, do
 
 VDI__FN void vdi__gaussian_constant_fit(const vdi_vilds_desc *desc, double mean, double sd,
                                         double *model) {
+    const double spread = sd - VDI__OBS_SD_GUARD;
     (void)desc;
     model[0] = mean;
-    model[1] = sd;
+    model[1] = spread > 1e-9 ? spread : sd; /* a channel that is constant keeps the guard */
 }
 
 VDI__FN double vdi__gaussian_constant_log_p(const vdi_vilds_desc *desc, const double *model,
