@@ -3,11 +3,12 @@
  *
  *     cc -O2 -I. -DVDI_IMPLEMENTATION examples/gaussian_process.c -o gp -lm -pthread && ./gp
  *
- * A process with a Matern 3/2 covariance, s^2 (1 + k r) exp(-k r), k = sqrt(3) / length, is a linear
- * system whose state is the curve and its slope (Hartikainen and Saerkkae 2010). From bin to bin
+ * A process with a Matern 3/2 covariance, s^2 (1 + k r) exp(-k r), k = sqrt(3) / length, is a
+ * linear system whose state is the curve and its slope (Hartikainen and Saerkkae 2010). From bin to
+ * bin
  *     A = exp(-k) (1 + k, 1; -k^2, 1 - k),   Q = P - A P A',   P = s^2 diag(1, k^2)
- * Smoothing it gives the Gaussian process's posterior, for 2,000 points as for 2,000,000. The length
- * is the one under which the points are likeliest. EM is not needed.
+ * Smoothing it gives the Gaussian process's posterior, for 2,000 points as for 2,000,000. The
+ * length is the one under which the points are likeliest. EM is not needed.
  */
 #include "vdi.h"
 #include <math.h>
