@@ -14,7 +14,7 @@ bool lds_data_make(const run *r, const vdi_lds *lds, const observations *o, int6
         "window", "BINS",                                                                        \
         VDI_FIELD_INT(type, window, 0, 0, 1000000000000,                                         \
                       "bins whose covariances are held at once; 0: all, unless they would take " \
-                      "more than 64 MiB"))
+                      "more than 16 MiB"))
 /* lds_stream.c: what smooth writes, as it comes; ll (trials) log p(y) */
 bool lds_stream(const run *r, const observations *o, const vdi_lds *lds, vdi_lds_data *data,
                 double *ll);

@@ -10,7 +10,7 @@
  *
  * The update is done in square-root form, so that no matrix is inverted and every covariance stays
  * positive semidefinite:
- *     Pp = L L',  I + L' W L = G G',  K = L G^{-T},  Pf = K K',  mf = mp + K K' (h - W mp).
+ *     Pp = L L',  I + L' W L = G G',  K = L G^{-T},  Pf = K K',  mf = mp + Pf (h - W mp).
  * Source: Kalman 1960, Rauch, Tung, Striebel 1965; the form of the update by Woodbury's identity.
  *
  * Arrays are packed: covariances (G,T,d,d), means (S,G,T,d). Beyond a group's length everything is
@@ -57,7 +57,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, 
  * four times ld. */
 typedef struct vdi__kalman_run {
     int64_t d, ld, bins;
-    const void *a, *w, *k, *kt; /* A, W, K' and K of the filter; Y' of the smoother in a */
+    const void *a, *w, *p; /* A, W and Pf of the filter; Y' of the smoother in a */
     const void *c, *h;
     const void *before; /* mf of the bin before; ms of the bin behind */
     void *mp, *mf, *ms;
@@ -258,14 +258,24 @@ VDI__FN void vdi__kalman_take_block(const vdi__kalman *r, const void *x, int64_t
     }
 }
 
+/* to (count,size) = as often what `from` holds: in copies that double. */
+VDI__FN void vdi__kalman_fill(char *to, const char *from, size_t size, int64_t count) {
+    const size_t all = size * (size_t)count;
+    size_t done = VDI__MIN(size, all);
+    memcpy(to, from, done);
+    for (size_t next; done < all; done += next) {
+        next = VDI__MIN(done, all - done);
+        memcpy(to + done, to, next);
+    }
+}
+
 /* Blocks t .. t + bins - 1 of every lane of x (G,T,d,d) become copies of block `from`. */
 VDI__FN void vdi__kalman_repeat(const vdi__kalman *r, void *x, int64_t t, int64_t bins,
                                 int64_t from, int64_t T) {
     const size_t block = (size_t)r->dd * r->size;
     for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
         char *lane = (char *)x + (size_t)((r->g + l) * T) * block;
-        for (int64_t i = t; i < t + bins; i++)
-            memcpy(lane + (size_t)i * block, lane + (size_t)from * block, block);
+        vdi__kalman_fill(lane + (size_t)t * block, lane + (size_t)from * block, block, bins);
     }
 }
 
@@ -313,7 +323,7 @@ typedef struct vdi__kalman_filter {
     const char *W, *h, *c;
     char *mp, *Pp, *mf, *Pf;
     /* lane matrices */
-    char *a, *q, *eye, *p, *l, *w, *x, *g, *k, *m, *hv, *e, *v, *pivots, *state, *logdet;
+    char *a, *q, *eye, *p, *l, *w, *x, *g, *k, *m, *hv, *e, *pivots, *state, *logdet;
 } vdi__kalman_filter;
 
 /* Is what lane l sees in bin t what it saw in the bin before? */
@@ -389,8 +399,7 @@ VDI__FN void vdi__kalman_update(const vdi__kalman *r, const vdi__kalman_filter *
     if (t > 0) vdi__kalman_product(r, 1, f->a, false, mf, 1, f->m, f->m);
     vdi__kalman_get(r, f->h, at, r->d, &r->alive, f->hv);
     vdi__kalman_product(r, 1, f->w, false, f->m, -1, f->hv, f->e); /* e = h - W m */
-    vdi__kalman_product(r, 1, f->k, false, f->e, 1, NULL, f->v);
-    vdi__kalman_product(r, 1, f->k, true, f->v, 1, f->m, mf); /* mf = m + K K' e */
+    vdi__kalman_product(r, 1, f->p, false, f->e, 1, f->m, mf);     /* mf = m + Pf e */
     vdi__kalman_put(r, f->mp, at, r->d, f->m);
     vdi__kalman_put(r, f->mf, at, r->d, mf);
 }
@@ -435,8 +444,8 @@ VDI__FN void vdi__kalman_filter_run(vdi__kalman *r, const vdi__kalman_filter *f,
     const size_t bin = (size_t)r->d * r->size;
     vdi__kalman_repeat(r, f->Pp, t, bins, t - 1, r->T);
     vdi__kalman_repeat(r, f->Pf, t, bins, t - 1, r->T);
-    for (int64_t i = t; i < t + bins; i++)
-        memcpy(f->pivots + (size_t)i * r->unit, f->pivots + (size_t)(t - 1) * r->unit, r->unit);
+    char *pivots = f->pivots + (size_t)t * r->unit;
+    vdi__kalman_fill(pivots, pivots - r->unit, r->unit, bins);
     for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
         const bool alive = vdi__kalman_is_alive(r, &r->alive, l);
         for (int64_t s = 0; !alive && s < r->desc->nrhs; s++) {
@@ -447,8 +456,7 @@ VDI__FN void vdi__kalman_filter_run(vdi__kalman *r, const vdi__kalman_filter *f,
         if (!alive) continue;
         r->run.a = vdi__kalman_fix(r, 0, f->a, l, true);
         r->run.w = vdi__kalman_fix(r, 1, f->w, l, true);
-        r->run.k = vdi__kalman_fix(r, 2, f->k, l, true);
-        r->run.kt = vdi__kalman_fix(r, 3, f->k, l, false);
+        r->run.p = vdi__kalman_fix(r, 2, f->p, l, true);
         for (int64_t s = 0; s < r->desc->nrhs; s++)
             vdi__kalman_filter_means(r, f, s, l, t, bins);
     }
@@ -471,7 +479,7 @@ VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A
     f.mf = (char *)mf;
     f.Pf = (char *)Pf;
     char **const matrix[] = {&f.a, &f.q, &f.eye, &f.p, &f.l, &f.w, &f.x, &f.g, &f.k};
-    char **const vector[] = {&f.m, &f.hv, &f.e, &f.v};
+    char **const vector[] = {&f.m, &f.hv, &f.e};
     for (size_t i = 0; i < VDI__COUNT(matrix); i++)
         *matrix[i] = vdi__kalman_take(&r, dd);
     for (size_t i = 0; i < VDI__COUNT(vector); i++)

@@ -155,40 +155,34 @@ VDI_KERNEL void VDI_PN(vdi__linalg_lanes_twice)(int64_t T, const void *logs, voi
     VDI_VSTORE((VDI_T *)out, VDI_VADD(sum, sum));
 }
 
-/* y (ld) = base + sign A x, of A (d,ld) with its columns in rows; base NULL: 0. The elements of y
- * behind d are of no use. */
+/* y (ld) = base + sign A x, of A (d,ld) with its columns in rows, and out (d) likewise (NULL: not
+ * wanted). The elements of y behind d are of no use. */
 VDI_LOCAL void VDI_PN(vdi__run_product)(const vdi__kalman_run *o, const void *a_, const VDI_T *x,
-                                        int sign, const VDI_T *base, VDI_T *y) {
+                                        int sign, const VDI_T *base, VDI_T *y, VDI_T *out) {
     const VDI_T *a = (const VDI_T *)a_;
     for (int64_t j = 0; j < o->ld; j += VDI_W) {
-        const int64_t left = o->d - j;
+        const VDI_TAIL tail = VDI_VTAIL((size_t)VDI__MIN(o->d - j, (int64_t)VDI_W));
+        const VDI_V b = VDI_VLOADT(base + j, tail);
         VDI_V s = VDI_VZERO();
         for (int64_t k = 0; k < o->d; k++)
             s = VDI_VFMA(VDI_VLOAD(a + k * o->ld + j), VDI_VSET1(x[k]), s);
-        if (base) {
-            const VDI_TAIL tail = VDI_VTAIL((size_t)VDI__MIN(left, (int64_t)VDI_W));
-            const VDI_V b = VDI_VLOADT(base + j, tail);
-            s = sign < 0 ? VDI_VSUB(b, s) : VDI_VADD(b, s);
-        }
+        s = sign < 0 ? VDI_VSUB(b, s) : VDI_VADD(b, s);
         VDI_VSTORE(y + j, s);
+        if (out) VDI_VSTORET(out + j, tail, s);
     }
 }
 
-/* Filter: mp = c + A mf, e = h - W mp, mf = mp + K K' e. */
+/* Filter: mp = c + A mf, e = h - W mp, mf = mp + Pf e. */
 VDI_KERNEL void VDI_PN(vdi__linalg_lanes_filter)(const vdi__kalman_run *o) {
     const int64_t d = o->d;
-    const size_t bytes = (size_t)d * sizeof(VDI_T);
     const VDI_T *c = (const VDI_T *)o->c, *h = (const VDI_T *)o->h;
-    VDI_T *m = (VDI_T *)o->work, *e = m + o->ld, *v = e + o->ld, *state = v + o->ld;
+    VDI_T *m = (VDI_T *)o->work, *e = m + o->ld, *state = e + o->ld;
     VDI_T *mp = (VDI_T *)o->mp, *mf = (VDI_T *)o->mf;
-    memcpy(state, o->before, bytes);
+    memcpy(state, o->before, (size_t)d * sizeof(VDI_T));
     for (int64_t t = 0; t < o->bins; t++, c += d, h += d, mp += d, mf += d) {
-        VDI_PN(vdi__run_product)(o, o->a, state, 1, c, m);
-        VDI_PN(vdi__run_product)(o, o->w, m, -1, h, e);
-        VDI_PN(vdi__run_product)(o, o->k, e, 1, NULL, v);
-        VDI_PN(vdi__run_product)(o, o->kt, v, 1, m, state);
-        memcpy(mp, m, bytes);
-        memcpy(mf, state, bytes);
+        VDI_PN(vdi__run_product)(o, o->a, state, 1, c, m, mp);
+        VDI_PN(vdi__run_product)(o, o->w, m, -1, h, e, NULL);
+        VDI_PN(vdi__run_product)(o, o->p, e, 1, m, state, mf);
     }
 }
 
@@ -198,12 +192,10 @@ VDI_KERNEL void VDI_PN(vdi__linalg_lanes_smooth)(const vdi__kalman_run *o) {
     const VDI_T *ahead = (const VDI_T *)o->before, *mp = (const VDI_T *)o->c;
     const VDI_T *mf = (const VDI_T *)o->h;
     VDI_T *x = (VDI_T *)o->work, *y = x + o->ld, *ms = (VDI_T *)o->ms;
-    for (int64_t t = 0; t < o->bins; t++, mp -= d, mf -= d) {
+    for (int64_t t = 0; t < o->bins; t++, mp -= d, mf -= d, ms -= d) {
         for (int64_t i = 0; i < d; i++)
             x[i] = ahead[i] - mp[i];
-        VDI_PN(vdi__run_product)(o, o->a, x, 1, mf, y);
-        memcpy(ms, y, (size_t)d * sizeof(VDI_T));
-        ahead = ms;
-        ms -= d;
+        VDI_PN(vdi__run_product)(o, o->a, x, 1, mf, y, ms);
+        ahead = y;
     }
 }

@@ -415,7 +415,7 @@ VDI__FN void vdi__lds_take_window(vdi_lds_data *a, bool *ok) {
 VDI__FN int64_t vdi__lds_window_of(const vdi_lds_data *a, int64_t asked) {
     const int64_t blocks = a->lane.count * a->d * a->d; /* numbers a bin */
     if (asked > 0) return asked < a->T ? asked : 0;
-    if (vdi__lds_covariances(a) <= (size_t)64 << 17) return 0;
+    if (vdi__lds_covariances(a) <= (size_t)16 << 17) return 0;
     return VDI__MIN(VDI__MAX((int64_t)65536 / blocks, 16), a->T - 1);
 }
 

@@ -84,7 +84,7 @@ typedef struct vdi_lds_data_desc {
     vdi_tensor u;            /**< (trials,T,inputs) or (T,inputs); zero where the model has none */
     const int64_t *lengths;  /**< (trials), bins of each trial that count; NULL: T */
     int64_t window;          /**< bins whose covariances are held at once; 0: all, unless they would
-                                take more than 64 MiB, then some thousand */
+                                take more than 16 MiB, then some thousand */
     vdi_pool *pool;          /**< NULL: the caller's thread */
     vdi_ranks ranks;         /**< processes that share the trials of EM; zero: alone. Each is given
                                   all of them, and takes in its share: results by trial are of
