@@ -320,3 +320,25 @@ TEST(flds, encoder_first) {
     vdi_plds_data_destroy(counts);
     vdi_plds_destroy(plds);
 }
+
+/* A linear read-out of Poisson counts is a Poisson LDS, whose parameters are left as they are found;
+ * with anything beside it the schedule is that of a network. */
+TEST(flds, a_poisson_lds_is_known) {
+    vdi_vilds_desc desc = VDI__ZERO;
+    desc.d = 2;
+    desc.n = 5;
+    desc.linear = true;
+    CHECK(vdi_flds_is_plds(&desc) && vdi_flds_takes_plds(&desc), "it is one");
+    CHECK(vdi_flds_recipe(&desc, VDI_FLDS_FROM_PLDS).train.steps == 1, "no schedule");
+    CHECK(vdi_flds_recipe(&desc, VDI_FLDS_LINEAR).train.steps == 3000, "one that was asked for");
+    desc.inputs = 1;
+    CHECK(!vdi_flds_is_plds(&desc), "inputs");
+    CHECK(vdi_flds_recipe(&desc, VDI_FLDS_FROM_PLDS).train.steps == 800, "a schedule");
+    desc.inputs = 0;
+    desc.obs = VDI_VILDS_NEGBIN;
+    CHECK(!vdi_flds_is_plds(&desc), "negative binomial counts");
+    desc.obs = VDI_VILDS_POISSON;
+    desc.linear = false;
+    CHECK(!vdi_flds_is_plds(&desc), "a network");
+    CHECK(vdi_flds_recipe(&desc, VDI_FLDS_FROM_PLDS).train.steps == 800, "a schedule");
+}

@@ -8,7 +8,8 @@
  * sparse  few spikes: 16 starts, gentle rates, a short schedule
  * plds    few spikes and few trials: begins with a Poisson LDS fitted by VB-EM, to whose read-out
  *         the network adds
- * linear  a read-out without hidden layers: 4 starts, a long schedule
+ * linear  a read-out without hidden layers: 4 starts, a long schedule; where that is a Poisson LDS,
+ *         plds, which finds its parameters by VB-EM and then trains the encoder alone
  *
  * `auto` asks the training data. Few spikes: sparse and plds are both trained without every fifth
  * trial, and the one whose refined bound on those is higher is the one for all trials; how much a
@@ -203,7 +204,8 @@ static int recipe_choose(run *r, const vilds_fit_options *want, observations *o,
         }
     }
     mean = sum / seen;
-    *out = desc->linear                                           ? "linear"
+    *out = vdi_flds_is_plds(desc)                                 ? "plds"
+           : desc->linear                                         ? "linear"
            : !vdi_vilds_obs_counts((int)desc->obs) || !(seen > 0) ? "dense"
            : mean < AUTO_SPARSE                                   ? "sparse"
                                                                   : NULL;

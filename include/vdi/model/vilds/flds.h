@@ -37,7 +37,8 @@ typedef enum vdi_flds_kind {
     VDI_FLDS_FROM_PLDS, /**< few spikes and few trials: the read-out of a Poisson LDS, to which a
                              network adds; goes on with vdi_vilds_init, vdi_flds_from_plds,
                              vdi_flds_fit_encoder, vdi_vilds_fit */
-    VDI_FLDS_LINEAR     /**< a linear read-out (desc.linear): a long schedule, Q0 and x0 free */
+    VDI_FLDS_LINEAR     /**< a linear read-out (desc.linear): a long schedule, Q0 and x0 free; of
+                             Poisson counts VDI_FLDS_FROM_PLDS is the better one */
 } vdi_flds_kind;
 /** How many recipes there are. */
 VDI_API int vdi_flds_recipe_count(void);
@@ -51,6 +52,9 @@ VDI_API vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kind
 /** Can a model of that description start from a Poisson LDS? Its observations have to be counts
  * whose log mean the decoder gives. */
 VDI_API bool vdi_flds_takes_plds(const vdi_vilds_desc *desc);
+/** Is a model of that description a Poisson LDS? VB-EM fits one better than steps on the bound of an
+ * encoder: then VDI_FLDS_FROM_PLDS leaves its parameters as they are found. */
+VDI_API bool vdi_flds_is_plds(const vdi_vilds_desc *desc);
 /** Start from a Poisson LDS: its A, Q, x0, Q0; its C and b in a linear decoder (desc.linear) or in
  * the skip of a network (desc.skip) whose own output begins at 0. Then vdi_vilds_fit runs the full
  * schedule from there. Call after vdi_vilds_init. VDI_ERR_UNSUPPORTED if the model's observations
@@ -112,18 +116,26 @@ VDI__DEF const char *vdi_flds_recipe_name(int kind) {
     return kind >= 0 && kind < vdi_flds_recipe_count() ? vdi__flds_rows[kind].name : NULL;
 }
 
+VDI__DEF bool vdi_flds_is_plds(const vdi_vilds_desc *desc) {
+    return desc->linear && desc->obs == VDI_VILDS_POISSON && desc->link == VDI_VILDS_EXP &&
+           !desc->inputs && !desc->transition_layers;
+}
+
 VDI__DEF vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kind kind) {
     const vdi__flds_row *row = &vdi__flds_rows[kind];
     vdi_vilds_desc d = VDI__ZERO;
     if (desc) d = *desc;
     vdi_vilds_train *t = &d.train;
+    /* a linear read-out is that model itself, whose parameters VB-EM finds: steps on the bound of
+     * an encoder would lead away from them */
+    const bool found = kind == VDI_FLDS_FROM_PLDS && desc && vdi_flds_is_plds(desc);
     if (row->skip) d.skip = !d.linear;
     if (row->free_start) d.free_start = true;
     if (d.first_scale == 0) d.first_scale = row->first_scale;
     if (d.a0 == 0) d.a0 = row->a0;
-    if (t->rate == 0) t->rate = row->rate;
+    if (t->rate == 0) t->rate = found ? 1e-5 : row->rate;
     if (t->weight_decay == 0) t->weight_decay = row->weight_decay;
-    if (t->steps == 0) t->steps = row->steps;
+    if (t->steps == 0) t->steps = found ? 1 : row->steps;
     if (t->restarts == 0) t->restarts = row->restarts;
     if (t->restart_steps == 0) t->restart_steps = row->restart_steps;
     if (t->open_from == 0 && t->open_to == 0) {
