@@ -127,9 +127,9 @@ typedef enum vdi__bt_kind {
     VDI__BT_HALF   /* upper triangle with half the diagonal */
 } vdi__bt_kind;
 
-/* Reals from row to row in the scratch of a factor in rows: an odd number of cache lines, so that the
- * rows of a column meet in no few sets of the cache, and 3 or more behind the row, which vectors that
- * know no masks reach. */
+/* Reals from row to row in the scratch of a factor in rows: an odd number of cache lines, so that
+ * a column's rows spread over all sets of the cache, and at least 3 reals behind the row, which
+ * whole vectors reach on paths without masks. */
 #define VDI__BT_LD(d, lanes) ((((d) + (lanes) + 2) / (lanes) | 1) * (lanes))
 
 /* X(name, whose, result, (arguments)); see kernel/table.h */
@@ -270,8 +270,8 @@ VDI__DEF vdi_status vdi_blocktri_init(vdi_blocktri *bt, const vdi_blocktri_desc 
 
 /* ---- factor ---------------------------------------------------------------------------------- */
 
-/* Lanes: blocks f->t0 .. f->t1 row by row of the blocks: from S_t, what is left of D_t, to U' and 1/p,
- * and from E_t' to N'. */
+/* Lanes: blocks f->t0 .. f->t1 row by row of the blocks: from S_t, what is left of D_t, to U'
+ * and 1/p, and from E_t' to N'. */
 VDI__FN bool vdi__bt_factor_blocks(const vdi__bt *g, const vdi__bt_factor *f) {
     const size_t block = (size_t)g->dd * g->unit;
     const int64_t row = g->row, column = g->column;

@@ -192,9 +192,9 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain_lanes)(int d, const vdi__bt_factor *f) {
 }
 #endif
 
-/* Rows: all blocks of one trial, from the caller's D and E. Lanes: blocks t0 .. t1 of a group, if they
-   are small; L and N hold D and E on entry, the factor on return. Returns 1, 0 if a pivot is not
-   positive, or -1 if this is no way for such blocks. */
+/* Rows: all blocks of one trial, from the caller's D and E. Lanes: blocks t0 .. t1 of a group,
+   if they are small; L and N hold D and E on entry, the factor on return. Returns 1, 0 if a
+   pivot is not positive, or -1 if this is no way for such blocks. */
 VDI_KERNEL int VDI_PN(vdi__linalg_blocktri_chain)(const vdi__bt_factor *f) {
 #if VDI__BT_ROW_CHAINS == 4
     if (f->rows && f->d == 1) return VDI_PN(vdi__bt_chain_rows)(1, 1, f);

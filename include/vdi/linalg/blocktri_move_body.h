@@ -181,8 +181,8 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_add)(int64_t n, double scale, const 
     }
 }
 
-/* One vector y (T,d) of one trial of small blocks through the factor, number by number, in the order
- * of vdi__bt_forward or vdi__bt_backward. */
+/* One vector y (T,d) of one trial of small blocks through the factor, number by number, in the
+ * order of vdi__bt_forward or vdi__bt_backward. */
 VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_forward)(int64_t d, int64_t T, const void *L_,
                                                      const void *N_, void *y_) {
     const VDI_T *L = (const VDI_T *)L_, *N = (const VDI_T *)N_; /* of this block, the last one */

@@ -12,12 +12,12 @@
  * paths go over it in steps of VDI_W.
  */
 #define VDI__BT_LANES (64 / (int)sizeof(VDI_T))
-/* Rows and most vectors of a tile of lanes. Fewer rows cost the same, since a chain waits for itself;
- * compile time counts: each width is compiled for both layouts of each pass. */
+/* Rows and most vectors of a tile of lanes. Fewer rows cost the same, since a chain waits for
+ * itself; compile time counts: each width is compiled for both layouts of each pass. */
 #define VDI__BT_MR (VDI_FALLBACK ? 2 : 4)
 #define VDI__BT_NV (VDI_REGISTERS == 32 ? 4 : 2)
-/* The same in rows; up to VDI__BT_MR rows go through a lower tile. Eight rows of one vector keep two
- * units for products busy, and read half as much. */
+/* The same in rows. Eight rows of one vector keep two units for products busy, and read half as
+ * much. */
 #define VDI__BT_HIGH (VDI_REGISTERS == 32 && VDI_W >= 8 ? 8 : VDI__BT_MR)
 #define VDI__BT_WIDE (VDI__BT_HIGH == 8 ? 2 : VDI__BT_NV)
 /* Pivots that one tile of rows takes at once. */
@@ -81,9 +81,9 @@ typedef struct VDI_PN(vdi__bt_spot) {
     int64_t k[2];
 } VDI_PN(vdi__bt_spot);
 
-/* The rows of a tile take each other: U' diag(p) U of what its first columns hold. The rows p U go to
-   o->out, those of U, with 1/p on the diagonal, to o->scaled. False where a pivot is not positive or
-   its reciprocal not finite. */
+/* The rows of a tile take each other: U' diag(p) U of what its first columns hold. The rows p U
+   go to o->out, those of U, with 1/p on the diagonal, to o->scaled. False where a pivot is not
+   positive or its reciprocal not finite. */
 VDI_LOCAL bool VDI_PN(vdi__bt_eliminate)(int mode, int mr, int nv, const vdi__bt_op *o,
                                          const VDI_PN(vdi__bt_spot) *at, VDI_TAIL tail, bool whole,
                                          VDI_V acc[VDI__BT_HIGH][VDI__BT_NV]) {
@@ -118,8 +118,8 @@ VDI_LOCAL bool VDI_PN(vdi__bt_eliminate)(int mode, int mr, int nv, const vdi__bt
     return !VDI_MANY(bad);
 }
 
-/* mode, mr and nv are constants after inlining. Rows that are not there repeat the first one and are
-   not stored; in rows, tail masks the last vector, which is `whole` or not. Returns what
+/* mode, mr and nv are constants after inlining. Rows that are not there repeat the first one and
+   are not stored; in rows, tail masks the last vector, which is `whole` or not. Returns what
    vdi__bt_eliminate returns, or true. */
 VDI_LOCAL bool VDI_PN(vdi__bt_tile)(int mode, int mr, int nv, const vdi__bt_op *o,
                                     const VDI_PN(vdi__bt_spot) *at, VDI_TAIL tail, bool whole) {
@@ -215,17 +215,11 @@ VDI_SHARED bool VDI_PN(vdi__bt_tile_rows)(const vdi__bt_op *o, const VDI_PN(vdi_
                                           int nv, int last) {
     const VDI_TAIL tail = VDI_VTAIL(last);
     const bool whole = last == VDI_W;
-#if VDI__BT_HIGH > VDI__BT_MR
-    if (at->rows > VDI__BT_MR) {
-        if (nv == 1) return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_HIGH, 1, o, at, tail, whole);
-        return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_HIGH, 2, o, at, tail, whole);
-    }
-#endif
-    if (nv == 1) return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_MR, 1, o, at, tail, whole);
+    if (nv == 1) return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_HIGH, 1, o, at, tail, whole);
 #if VDI__BT_WIDE == 4
-    if (nv == 4) return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_MR, 4, o, at, tail, whole);
+    if (nv == 4) return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_HIGH, 4, o, at, tail, whole);
 #endif
-    return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_MR, 2, o, at, tail, whole);
+    return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_HIGH, 2, o, at, tail, whole);
 }
 #endif
 VDI_SHARED bool VDI_PN(vdi__bt_tile_number)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at) {
@@ -239,8 +233,8 @@ VDI_SHARED bool VDI_PN(vdi__bt_tile_number)(const vdi__bt_op *o, const VDI_PN(vd
 #define VDI__BT_PREFETCH(p) ((void)(p))
 #endif
 
-/* What the factor of one trial will need: blocks of D and E, and where the next block's factor goes.
- * Each tile asks memory for `share` rows more. */
+/* What the factor of one trial will need: blocks of D and E, and where the next block's factor
+ * goes. Each tile asks memory for `share` rows more. */
 typedef struct VDI_PN(vdi__bt_ahead) {
     const VDI_T *D, *E;
     const VDI_T *L, *N;
