@@ -32,12 +32,15 @@ static double activate(vdi_act act, double p, double x) {
     return 0;
 }
 
+/* How much longer than needed the rows of A are. */
+static size_t apart = 0;
+
 /* One product of the given shape, by vdi_gemm (act < 0) or vdi_affine, on the path in use. */
 static void try_product(vdi_simd simd, vdi_dtype dtype, int flags, size_t m, size_t n, size_t k,
                         int act) {
     const int ta = flags & VDI_GEMM_TA, tb = flags & VDI_GEMM_TB, acc = flags & VDI_GEMM_ACC;
     const size_t size = vdi_dtype_size(dtype);
-    const size_t lda = (ta ? m : k) + below(4);
+    const size_t lda = (ta ? m : k) + apart + below(4);
     const size_t ldb = (tb ? k : n) + below(4);
     const size_t ldc = n + below(4);
     const size_t count_a = (ta ? k : m) * lda + 1;
@@ -176,6 +179,25 @@ TEST(gemm, batch) {
         vdi_gemm_batch(dtype, 0, 0, 4, 4, 4, NULL, 4, 16, NULL, 4, 16, NULL, 4, 16);
         (void)simd;
     }
+}
+
+/* Rows of A so far apart that strips of them are copied: one block of k and several, columns in one
+ * part and in two, a last strip and a last vector that are cut. */
+TEST(gemm, far_rows) {
+    apart = 1030;
+    EACH_PATH(simd, dtype) {
+        const size_t wide = simd == VDI_SIMD_AVX512 ? 192 : 64;
+        for (int flags = 0; flags < 8; flags++) {
+            try_product(simd, dtype, flags, 33 + below(10), wide, 1 + below(20), -1);
+            try_product(simd, dtype, flags, 33 + below(10), wide + below(60), below(30), -1);
+        }
+        for (int act = 0; act <= (int)VDI_ACT_RELU; act++)
+            try_product(simd, dtype, 0, 35, wide + 8, 650 + below(20), act);
+        try_product(simd, dtype, VDI_GEMM_TA | VDI_GEMM_ACC, 35, wide + 16, 650, -1);
+        try_product(simd, dtype, 0, 35, wide, 0, -1);
+        try_product(simd, dtype, 0, 33, 12000 / vdi_dtype_size(dtype), 40, -1);
+    }
+    apart = 0;
 }
 
 TEST(gemm, bias_and_activation) {

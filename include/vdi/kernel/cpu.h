@@ -5,9 +5,9 @@
  *     vdi_simd_set(VDI_SIMD_AVX2);   never above this from here on (for tests and comparisons)
  *
  * Every kernel is compiled once per instruction set (a "path") and per real type; one index, set
- * once with the compiler's atomic builtins, says which is in use. It is the only mutable global of
- * vdi. Changing it while other threads compute is safe, but their results then come from either
- * path.
+ * once with the compiler's atomic builtins, says which is in use, and beside it the size of the
+ * cache that blocks are cut for. It is the only mutable global of vdi. Changing it while other
+ * threads compute is safe, but their results then come from either path.
  */
 #ifndef VDI_KERNEL_CPU_H
 #define VDI_KERNEL_CPU_H
@@ -99,7 +99,22 @@ VDI__LINK int vdi__simd_load(void);
 #if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_CPU_C)
 #define VDI_KERNEL_CPU_C
 
-static int vdi__simd_index = 0; /* 0: not looked for yet */
+#if VDI__HAVE_SSE2 || VDI__HAVE_AVX2 || VDI__HAVE_AVX512
+#include <cpuid.h>
+#endif
+
+/* The path in the low byte (0: not looked for yet), KiB of second-level cache above it. */
+static int vdi__simd_index = 0;
+
+/* KiB of a core's second-level cache; 512 where nobody says. Leaf 0x80000006 of Intel and AMD. */
+VDI__FN int vdi__cache_find(void) {
+    unsigned kib = 0;
+#if VDI__HAVE_SSE2 || VDI__HAVE_AVX2 || VDI__HAVE_AVX512
+    unsigned a, b, c, d;
+    if (__get_cpuid(0x80000006u, &a, &b, &c, &d)) kib = c >> 16;
+#endif
+    return kib ? (int)kib : 512;
+}
 
 VDI__DEF const char *vdi_simd_name(vdi_simd simd) {
     static const char *const name[VDI_SIMD_COUNT] = {"auto",   "scalar", "sse2",   "avx2",
@@ -147,7 +162,8 @@ VDI__FN int vdi__simd_best(void) {
     return VDI_SIMD_SCALAR;
 }
 
-VDI__FN void vdi__simd_store(int index) {
+VDI__FN void vdi__simd_store(int path) {
+    const int index = path | (vdi__cache_find() << 8);
 #if VDI__GNU && !defined(__TINYC__)
     __atomic_store_n(&vdi__simd_index, index, __ATOMIC_RELAXED);
 #else
@@ -155,18 +171,23 @@ VDI__FN void vdi__simd_store(int index) {
 #endif
 }
 
-VDI__LINK int vdi__simd_load(void) {
+VDI__FN int vdi__simd_word(void) {
 #if VDI__GNU && !defined(__TINYC__)
     int index = __atomic_load_n(&vdi__simd_index, __ATOMIC_RELAXED);
 #else
     int index = vdi__simd_index;
 #endif
     if (VDI__UNLIKELY(index == 0)) { /* every thread finds the same, so a race is harmless */
-        index = vdi__simd_best();
-        vdi__simd_store(index);
+        vdi__simd_store(vdi__simd_best());
+        return vdi__simd_word();
     }
     return index;
 }
+
+VDI__LINK int vdi__simd_load(void) { return vdi__simd_word() & 255; }
+
+/* Bytes of a core's second-level cache: how large blocks are, never what a result is. */
+VDI__FN size_t vdi__cache_bytes(void) { return (size_t)(vdi__simd_word() >> 8) << 10; }
 
 VDI__DEF vdi_simd vdi_simd_active(void) { return (vdi_simd)vdi__simd_load(); }
 

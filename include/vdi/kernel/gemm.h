@@ -10,7 +10,9 @@
  * with VDI_GEMM_ACC, at the bias in vdi_affine). So it does not depend on m, n, the blocking, or
  * the number of threads; AVX2, AVX-512 and NEON give the same bits. A leading dimension may be
  * smaller than the row is long: rows may overlap in A, which is how conv1d is a gemm.
- * C may not overlap A or B. No memory is allocated; at most 24 KiB of stack is used.
+ * C may not overlap A or B. No memory is allocated; at most 24 KiB of stack is used. Blocks of
+ * large products are cut for the processor's second-level cache; by the rule of one chain that does
+ * not show in the bits.
  */
 #ifndef VDI_KERNEL_GEMM_H
 #define VDI_KERNEL_GEMM_H

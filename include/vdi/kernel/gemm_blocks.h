@@ -6,9 +6,10 @@
  *   panels of NV vectors of columns. B is read in place where that is fast, else a panel is copied
  *   to the stack: when it is stored transposed, when its last vector is cut and masked loads cost,
  *   when its rows lie far apart.
- * A is always read in place, by broadcasts, so that its transpose costs nothing. A product with few
- * columns is computed turned over, with the lanes across the rows; one with a single row runs over
- * wide panels. docs/guide/kernels.md has the measurements.
+ * A is read in place, by broadcasts, so that its transpose costs nothing; only where its rows lie
+ * far apart are strips of it copied, and B is read in place. A product with few columns is
+ * computed turned over, with the lanes across the rows; one with a single row runs over wide
+ * panels. docs/guide/kernels.md has the measurements.
  */
 #ifndef VDI_KERNEL_GEMM_BLOCKS_H
 #define VDI_KERNEL_GEMM_BLOCKS_H
@@ -26,6 +27,7 @@ typedef struct vdi__gemm_path {
     size_t vectors;               /* NV: most vectors of columns in a tile */
     size_t rows[4];               /* MR: most rows of a tile of 1 ... NV vectors */
     size_t steps;                 /* a block of k */
+    size_t stream, strip;         /* where A is copied: most vectors in a tile, reals of a step */
     bool masks_full, masks_small; /* is a cut vector of B loaded through a mask? in a full tile, in
                                      one of at most 4 rows */
     vdi__tile_fn *tile[3][4];     /* by rows (more than 4, 2 to 4, 1) and vectors */
@@ -40,6 +42,7 @@ enum {
     VDI__GEMM_LOW = 32,     /* most rows of a product without blocks */
     VDI__GEMM_FEW = 64,     /* a block of k where a panel is used once: it has to stay in the
                               first-level cache until then */
+    VDI__GEMM_FEWEST = 96,  /* least steps of k in a block of B that stays in the cache */
     VDI__GEMM_SLIM = 4,     /* most columns of a product that is turned over */
     VDI__GEMM_VECTORS = 4,  /* most of `vectors` */
     VDI__GEMM_LINE = 64,    /* bytes of a cache line, and most bytes of a vector */
@@ -171,6 +174,10 @@ VDI__FN size_t vdi__gemm_height(const vdi__gemm_path *path, size_t nv, size_t le
     return nv == 1 ? VDI__MIN(left, (size_t)8) : left;
 }
 
+VDI__FN void vdi__gemm_tile_call(const vdi__gemm_path *path, size_t nv, const vdi__tile *t) {
+    path->tile[t->rows > 4 ? 0 : t->rows > 1 ? 1 : 2][nv - 1](t);
+}
+
 /* The rows from i0 to i1 of a panel of nv vectors of columns from j on, over t->k steps from p
  * on. */
 VDI__FN void vdi__gemm_rows(const vdi__gemm_path *path, const vdi__gemm_args *g, vdi__tile *t,
@@ -186,7 +193,7 @@ VDI__FN void vdi__gemm_rows(const vdi__gemm_path *path, const vdi__gemm_args *g,
         t->a = a;
         t->c = c;
         if (goes_on) t->init = c;
-        path->tile[t->rows > 4 ? 0 : t->rows > 1 ? 1 : 2][nv - 1](t);
+        vdi__gemm_tile_call(path, nv, t);
         if (p + t->k == g->k && g->act != VDI_ACT_NONE)
             vdi__gemm_act(path, g, t->rows, t->cols, c, g->ldc);
         a += t->rows * t->ars * size;
@@ -248,6 +255,72 @@ VDI__NOINLINE VDI__FN void vdi__gemm_packed(const vdi__gemm_path *path, const vd
     vdi__gemm_blocks(path, g, start, vdi__gemm_align(space));
 }
 
+/* Do the rows of A lie so far apart that they share cache sets, and are there enough columns to pay
+ * for a copy of it? B has to be read as it lies. */
+VDI__FN bool vdi__gemm_far(const vdi__gemm_path *path, const vdi__gemm_args *g) {
+    if ((g->flags & VDI_GEMM_TB) || g->m < VDI__GEMM_LOW || g->lda * path->size < 4096)
+        return false;
+    if (g->k == 0) return false;
+    if (vdi__gemm_vectors(path, g->n) < 4 * path->stream) return false;
+    return path->masks_full || (g->n & (path->lanes - 1)) == 0;
+}
+
+/* For such A: strips of its rows are copied to the stack, a block of k at a time, and pass over
+ * that block of B, which is read in place and stays in half of the second-level cache. */
+VDI__FN void vdi__gemm_stream(const vdi__gemm_path *path, const vdi__gemm_args *g, size_t j0,
+                              size_t j1, size_t steps, char *strip) {
+    const bool ta = (g->flags & VDI_GEMM_TA) != 0, accumulate = (g->flags & VDI_GEMM_ACC) != 0;
+    const size_t size = path->size, most = path->stream, high = path->rows[most - 1];
+    vdi__tile t;
+    t.a = strip;
+    t.ars = 1;
+    t.acs = path->strip;
+    t.ldb = g->ldb;
+    t.ldc = g->ldc;
+    t.ahead = false;
+    for (size_t p = 0; p < g->k; p += steps) {
+        const bool goes_on = p > 0 || accumulate;
+        t.k = VDI__MIN(g->k - p, steps);
+        t.ldinit = goes_on ? g->ldc : 0;
+        for (size_t i = 0; i < g->m; i += high) {
+            const size_t from = ta ? p * g->lda + i : i * g->lda + p;
+            size_t left = vdi__gemm_vectors(path, j1 - j0);
+            t.rows = VDI__MIN(g->m - i, high);
+            path->pack(!ta, t.k, t.rows, (const char *)g->a + from * size, g->lda, strip,
+                       path->strip);
+            for (size_t j = j0; j < j1; j += t.cols) {
+                const size_t nv = left <= most ? left : left < 2 * most ? (left + 1) / 2 : most;
+                t.cols = VDI__MIN(j1 - j, nv * path->lanes);
+                t.b = (const char *)g->b + (p * g->ldb + j) * size;
+                t.c = (char *)g->c + (i * g->ldc + j) * size;
+                t.init = goes_on ? t.c : g->bias ? (const char *)g->bias + j * size : NULL;
+                vdi__gemm_tile_call(path, nv, &t);
+                left -= nv;
+            }
+            if (p + t.k == g->k && g->act != VDI_ACT_NONE) {
+                vdi__gemm_act(path, g, t.rows, j1 - j0, (char *)g->c + (i * g->ldc + j0) * size,
+                              g->ldc);
+            }
+        }
+    }
+}
+
+/* Columns in parts so narrow that the cache holds enough steps of k, steps in equal blocks. */
+VDI__NOINLINE VDI__FN void vdi__gemm_streams(const vdi__gemm_path *path, const vdi__gemm_args *g) {
+    char space[VDI__GEMM_PANEL + VDI__GEMM_LINE];
+    const size_t size = path->size, cache = vdi__cache_bytes() / 2,
+                 unit = path->stream * path->lanes;
+    const size_t parts = g->n * size * VDI__GEMM_FEWEST / cache + 1;
+    const size_t cols = (g->n / parts / unit + 1) * unit;
+    const size_t most =
+        VDI__MIN(cache / (VDI__MIN(cols, g->n) * size), VDI__GEMM_PANEL / (path->strip * size));
+    const size_t blocks = g->k / (most + 1) + 1;
+    for (size_t j = 0; j < g->n; j += cols) {
+        vdi__gemm_stream(path, g, j, VDI__MIN(g->n, j + cols), g->k / blocks + 1,
+                         vdi__gemm_align(space));
+    }
+}
+
 /* Is a product a column of tiles that read B in place, over all of k at once? */
 VDI__FN bool vdi__gemm_fits(const vdi__gemm_path *path, const vdi__gemm_args *g) {
     const size_t nv = vdi__gemm_vectors(path, g->n);
@@ -278,7 +351,7 @@ VDI__FN void vdi__gemm_column(const vdi__gemm_path *path, vdi__tile *t, size_t m
     const size_t nv = vdi__gemm_vectors(path, t->cols);
     for (;;) {
         t->rows = vdi__gemm_height(path, nv, m);
-        path->tile[t->rows > 4 ? 0 : t->rows > 1 ? 1 : 2][nv - 1](t);
+        vdi__gemm_tile_call(path, nv, t);
         m -= t->rows;
         if (!m) return;
         t->a = (const char *)t->a + t->rows * t->ars * path->size;
@@ -301,6 +374,10 @@ VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) 
     }
     if (g->n <= VDI__MIN((size_t)VDI__GEMM_SLIM, lanes / 4) && g->m >= lanes) {
         vdi__gemm_slim(path, g);
+        return;
+    }
+    if (vdi__gemm_far(path, g)) {
+        vdi__gemm_streams(path, g);
         return;
     }
     if (g->m == 1 && !tb) done = vdi__gemm_row(path, g);

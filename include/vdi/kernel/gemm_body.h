@@ -16,8 +16,8 @@
 #endif
 #endif
 /* mr, nv, masked and exact are constants after inlining, and acc stays in registers. Rows beyond
-   t->rows repeat the first one and are not stored; with `exact` there are none, and three rows share
-   a pointer, so that the addresses fit into registers, too. */
+   t->rows repeat the first one and are not stored; with `exact` there are none, and three rows
+   share a pointer, so that the addresses fit into registers, too. */
 VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, bool exact,
                                      const vdi__tile *t) {
     const VDI_T *a[16];
@@ -56,6 +56,9 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, bool exa
         }
     }
     for (size_t p = t->k; p > 0; p--) {
+        if (mr == 8 && nv == 3) { /* B is in a near cache, its rows far apart */
+            VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(b + 6 * ldb + j * VDI_W);
+        }
         VDI__UNROLL for (size_t j = 0; j < nv; j++) {
             v[j] = masked && j + 1 == nv ? VDI_VLOADT(b + last, tail) : VDI_VLOAD(b + j * VDI_W);
         }
@@ -202,6 +205,8 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
     4,
     {16, 8, 8, 6},
     240,
+    3,
+    VDI_W > 8 ? VDI_W : 8,
     VDI__MASK_FULL,
     VDI__MASK_SMALL,
     {{VDI_PN(vdi__tile_rows), VDI__X(8, 2), VDI__X(8, 3), VDI__X(6, 4)},
@@ -212,6 +217,8 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
     2,
     {8, 6, 0, 0},
     320,
+    2,
+    8,
     VDI__MASK_FULL,
     VDI__MASK_SMALL,
     {{VDI_PN(vdi__tile_rows), VDI__X(6, 2), NULL, NULL},
@@ -222,6 +229,8 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
     2,
     {4, 4, 0, 0},
     320,
+    2,
+    8,
     VDI__MASK_FULL,
     VDI__MASK_SMALL,
     {{VDI_PN(vdi__tile_rows), VDI__X(4, 2), NULL, NULL},
