@@ -174,6 +174,60 @@ static void square(vdi_dtype dtype, int n, int flags) {
     bench_run();
 }
 
+/* Many small products of one shape: in one call, and call by call. */
+enum { BATCH = 64 };
+static void run_vdi_batch(void *ctx) {
+    const gemm_case *g = (const gemm_case *)ctx;
+    const size_t n = (size_t)g->n;
+    vdi_gemm_batch(g->dtype, 0, BATCH, n, n, n, g->a, n, n * n, g->b, n, n * n, g->c, n, n * n);
+}
+static gemm_case batch_item(const gemm_case *g, size_t i) {
+    gemm_case one = *g;
+    const size_t at = i * (size_t)g->n * (size_t)g->n * vdi_dtype_size(g->dtype);
+    one.a = (char *)g->a + at;
+    one.b = (char *)g->b + at;
+    one.c = (char *)g->c + at;
+    return one;
+}
+static void run_vdi_each(void *ctx) {
+    for (size_t i = 0; i < BATCH; i++) {
+        gemm_case one = batch_item((const gemm_case *)ctx, i);
+        run_vdi(&one);
+    }
+}
+static void run_blas_each(void *ctx) {
+    for (size_t i = 0; i < BATCH; i++) {
+        gemm_case one = batch_item((const gemm_case *)ctx, i);
+        run_blas(&one);
+    }
+}
+
+static void batch(vdi_dtype dtype, int n) {
+    gemm_case g, last;
+    char name[64];
+    const double flops = 2.0 * BATCH * n * n * n;
+    const size_t count = BATCH * (size_t)n * (size_t)n;
+    g.dtype = dtype;
+    g.flags = 0;
+    g.n = n;
+    snprintf(name, sizeof name, "%cgemm batch of %d, n=%d", dtype == VDI_F64 ? 'd' : 's', BATCH, n);
+    if (!bench_row(name, BENCH_GFLOPS, flops)) return;
+    g.a = bench_array(dtype, count, -0.5, 0.5);
+    g.b = bench_array(dtype, count, -0.5, 0.5);
+    g.c = bench_array(dtype, count, 0, 1);
+    if (!bench.serving) {
+        run_vdi_batch(&g);
+        last = batch_item(&g, BATCH - 1);
+        check(&last);
+    }
+    bench_vdi(run_vdi_batch, &g);
+    bench_limit_flops(dtype, flops);
+    bench_peer("vdi_gemm each", run_vdi_each, &g);
+    bench_blas(run_blas_each, &g);
+    bench_bar_ratio("OpenBLAS", 1.05);
+    bench_run();
+}
+
 int main(int argc, char **argv) {
     static const int sizes[] = {4, 8, 16, 24, 32, 64, 128, 256, 512, 1024};
     bench_begin("gemm", argc, argv);
@@ -188,6 +242,8 @@ int main(int argc, char **argv) {
                 square(q ? VDI_F64 : VDI_F32, n, flags);
             }
         }
+        for (int n = 4; n <= 16; n *= 2)
+            batch(q ? VDI_F64 : VDI_F32, n);
     }
     return bench_end();
 }
