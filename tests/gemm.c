@@ -195,6 +195,8 @@ TEST(gemm, far_rows) {
             try_product(simd, dtype, 0, 35, wide + 8, 650 + below(20), act);
         try_product(simd, dtype, VDI_GEMM_TA | VDI_GEMM_ACC, 35, wide + 16, 650, -1);
         try_product(simd, dtype, 0, 35, wide, 0, -1);
+        for (size_t k = 320; k <= 1280; k *= 2) /* whole blocks: the copy fills its strip */
+            try_product(simd, dtype, 0, 33, wide, k, -1);
         try_product(simd, dtype, 0, 33, 12000 / vdi_dtype_size(dtype), 40, -1);
     }
     apart = 0;

@@ -314,10 +314,9 @@ VDI__NOINLINE VDI__FN void vdi__gemm_streams(const vdi__gemm_path *path, const v
     const size_t cols = (g->n / parts / unit + 1) * unit;
     const size_t most =
         VDI__MIN(cache / (VDI__MIN(cols, g->n) * size), VDI__GEMM_PANEL / (path->strip * size));
-    const size_t blocks = g->k / (most + 1) + 1;
+    const size_t blocks = (g->k - 1) / most + 1, steps = (g->k - 1) / blocks + 1;
     for (size_t j = 0; j < g->n; j += cols) {
-        vdi__gemm_stream(path, g, j, VDI__MIN(g->n, j + cols), g->k / blocks + 1,
-                         vdi__gemm_align(space));
+        vdi__gemm_stream(path, g, j, VDI__MIN(g->n, j + cols), steps, vdi__gemm_align(space));
     }
 }
 
