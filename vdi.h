@@ -2360,9 +2360,9 @@ VDI_API VDI_NODISCARD vdi_status vdi_ranks_agree(const vdi_ranks *r, vdi_status 
  *     vdi_simd_set(VDI_SIMD_AVX2);   never above this from here on (for tests and comparisons)
  *
  * Every kernel is compiled once per instruction set (a "path") and per real type; one index, set
- * once with the compiler's atomic builtins, says which is in use. It is the only mutable global of
- * vdi. Changing it while other threads compute is safe, but their results then come from either
- * path.
+ * once with the compiler's atomic builtins, says which is in use, and beside it the size of the
+ * cache that blocks are cut for. It is the only mutable global of vdi. Changing it while other
+ * threads compute is safe, but their results then come from either path.
  */
 #ifndef VDI_KERNEL_CPU_H
 #define VDI_KERNEL_CPU_H
@@ -2605,7 +2605,9 @@ typedef void vdi__binary_fn(size_t n, const void *a, int a_step, const void *b, 
  * with VDI_GEMM_ACC, at the bias in vdi_affine). So it does not depend on m, n, the blocking, or
  * the number of threads; AVX2, AVX-512 and NEON give the same bits. A leading dimension may be
  * smaller than the row is long: rows may overlap in A, which is how conv1d is a gemm.
- * C may not overlap A or B. No memory is allocated; at most 24 KiB of stack is used.
+ * C may not overlap A or B. No memory is allocated; at most 24 KiB of stack is used. Blocks of
+ * large products are cut for the processor's second-level cache; by the rule of one chain that does
+ * not show in the bits.
  */
 #ifndef VDI_KERNEL_GEMM_H
 #define VDI_KERNEL_GEMM_H
@@ -2701,9 +2703,10 @@ typedef void vdi__tile_fn(const vdi__tile *t);
  *   panels of NV vectors of columns. B is read in place where that is fast, else a panel is copied
  *   to the stack: when it is stored transposed, when its last vector is cut and masked loads cost,
  *   when its rows lie far apart.
- * A is always read in place, by broadcasts, so that its transpose costs nothing. A product with few
- * columns is computed turned over, with the lanes across the rows; one with a single row runs over
- * wide panels. docs/guide/kernels.md has the measurements.
+ * A is read in place, by broadcasts, so that its transpose costs nothing; only where its rows lie
+ * far apart are strips of it copied, and B is read in place. A product with few columns is
+ * computed turned over, with the lanes across the rows; one with a single row runs over wide
+ * panels. docs/guide/kernels.md has the measurements.
  */
 #ifndef VDI_KERNEL_GEMM_BLOCKS_H
 #define VDI_KERNEL_GEMM_BLOCKS_H
@@ -3133,9 +3136,9 @@ typedef enum vdi__bt_kind {
     VDI__BT_HALF   /* upper triangle with half the diagonal */
 } vdi__bt_kind;
 
-/* Reals from row to row in the scratch of a factor in rows: an odd number of cache lines, so that the
- * rows of a column meet in no few sets of the cache, and 3 or more behind the row, which vectors that
- * know no masks reach. */
+/* Reals from row to row in the scratch of a factor in rows: an odd number of cache lines, so that
+ * a column's rows spread over all sets of the cache, and at least 3 reals behind the row, which
+ * whole vectors reach on paths without masks. */
 #define VDI__BT_LD(d, lanes) ((((d) + (lanes) + 2) / (lanes) | 1) * (lanes))
 
 /* X(name, whose, result, (arguments)); see kernel/table.h */
@@ -3278,7 +3281,7 @@ typedef void vdi__solve_fn(const vdi__solve *s);
  *
  * The update is done in square-root form, so that no matrix is inverted and every covariance stays
  * positive semidefinite:
- *     Pp = L L',  I + L' W L = G G',  K = L G^{-T},  Pf = K K',  mf = mp + K K' (h - W mp).
+ *     Pp = L L',  I + L' W L = G G',  K = L G^{-T},  Pf = K K',  mf = mp + Pf (h - W mp).
  * Source: Kalman 1960, Rauch, Tung, Striebel 1965; the form of the update by Woodbury's identity.
  *
  * Arrays are packed: covariances (G,T,d,d), means (S,G,T,d). Beyond a group's length everything is
@@ -3324,7 +3327,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_kalman_smooth(const vdi_kalman_desc *desc, 
  * four times ld. */
 typedef struct vdi__kalman_run {
     int64_t d, ld, bins;
-    const void *a, *w, *k, *kt; /* A, W, K' and K of the filter; Y' of the smoother in a */
+    const void *a, *w, *p; /* A, W and Pf of the filter; Y' of the smoother in a */
     const void *c, *h;
     const void *before; /* mf of the bin before; ms of the bin behind */
     void *mp, *mf, *ms;
@@ -4832,7 +4835,7 @@ typedef struct vdi_lds_data_desc {
     vdi_tensor u;            /**< (trials,T,inputs) or (T,inputs); zero where the model has none */
     const int64_t *lengths;  /**< (trials), bins of each trial that count; NULL: T */
     int64_t window;          /**< bins whose covariances are held at once; 0: all, unless they would
-                                take more than 64 MiB, then some thousand */
+                                take more than 16 MiB, then some thousand */
     vdi_pool *pool;          /**< NULL: the caller's thread */
     vdi_ranks ranks;         /**< processes that share the trials of EM; zero: alone. Each is given
                                   all of them, and takes in its share: results by trial are of
@@ -6682,7 +6685,8 @@ typedef enum vdi_flds_kind {
     VDI_FLDS_FROM_PLDS, /**< few spikes and few trials: the read-out of a Poisson LDS, to which a
                              network adds; goes on with vdi_vilds_init, vdi_flds_from_plds,
                              vdi_flds_fit_encoder, vdi_vilds_fit */
-    VDI_FLDS_LINEAR     /**< a linear read-out (desc.linear): a long schedule, Q0 and x0 free */
+    VDI_FLDS_LINEAR     /**< a linear read-out (desc.linear): a long schedule, Q0 and x0 free; of
+                             Poisson counts VDI_FLDS_FROM_PLDS is the better one */
 } vdi_flds_kind;
 /** How many recipes there are. */
 VDI_API int vdi_flds_recipe_count(void);
@@ -6696,6 +6700,9 @@ VDI_API vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kind
 /** Can a model of that description start from a Poisson LDS? Its observations have to be counts
  * whose log mean the decoder gives. */
 VDI_API bool vdi_flds_takes_plds(const vdi_vilds_desc *desc);
+/** Is a model of that description a Poisson LDS? VB-EM fits one better than steps on the bound of an
+ * encoder: then VDI_FLDS_FROM_PLDS leaves its parameters as they are found. */
+VDI_API bool vdi_flds_is_plds(const vdi_vilds_desc *desc);
 /** Start from a Poisson LDS: its A, Q, x0, Q0; its C and b in a linear decoder (desc.linear) or in
  * the skip of a network (desc.skip) whose own output begins at 0. Then vdi_vilds_fit runs the full
  * schedule from there. Call after vdi_vilds_init. VDI_ERR_UNSUPPORTED if the model's observations
@@ -8218,8 +8225,8 @@ VDI_API vdi_pretrained_vars vdi_pretrained_apply(vdi_tape *t, const vdi_pretrain
  * What it does NOT do: remove artefacts of single frames, cut out gaps, or run with a shorter
  * delay, for which the network would have to be retrained.
  * Memory: create allocates, about 0.7 MB for the shipped weights; push does not. Time: some
- * microseconds a frame on average; four steps of 30 Hz are done in every fourth. Errors: create, as
- * vdi_pretrained_infer. Threads: one stream, one thread.
+ * microseconds a frame; a step of 30 Hz is done in each, though they come by four, for a tenth of a
+ * second more. Errors: create, as vdi_pretrained_infer. Threads: one stream, one thread.
  */
 #ifndef VDI_MODEL_PRETRAINED_STREAM_H
 #define VDI_MODEL_PRETRAINED_STREAM_H
@@ -13008,7 +13015,22 @@ VDI__DEF vdi_status vdi_ranks_agree(const vdi_ranks *r, vdi_status status, vdi_e
 #if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_CPU_C)
 #define VDI_KERNEL_CPU_C
 
-static int vdi__simd_index = 0; /* 0: not looked for yet */
+#if VDI__HAVE_SSE2 || VDI__HAVE_AVX2 || VDI__HAVE_AVX512
+#include <cpuid.h>
+#endif
+
+/* The path in the low byte (0: not looked for yet), KiB of second-level cache above it. */
+static int vdi__simd_index = 0;
+
+/* KiB of a core's second-level cache; 512 where nobody says. Leaf 0x80000006 of Intel and AMD. */
+VDI__FN int vdi__cache_find(void) {
+    unsigned kib = 0;
+#if VDI__HAVE_SSE2 || VDI__HAVE_AVX2 || VDI__HAVE_AVX512
+    unsigned a, b, c, d;
+    if (__get_cpuid(0x80000006u, &a, &b, &c, &d)) kib = c >> 16;
+#endif
+    return kib ? (int)kib : 512;
+}
 
 VDI__DEF const char *vdi_simd_name(vdi_simd simd) {
     static const char *const name[VDI_SIMD_COUNT] = {"auto",   "scalar", "sse2",   "avx2",
@@ -13056,7 +13078,8 @@ VDI__FN int vdi__simd_best(void) {
     return VDI_SIMD_SCALAR;
 }
 
-VDI__FN void vdi__simd_store(int index) {
+VDI__FN void vdi__simd_store(int path) {
+    const int index = path | (vdi__cache_find() << 8);
 #if VDI__GNU && !defined(__TINYC__)
     __atomic_store_n(&vdi__simd_index, index, __ATOMIC_RELAXED);
 #else
@@ -13064,18 +13087,23 @@ VDI__FN void vdi__simd_store(int index) {
 #endif
 }
 
-VDI__LINK int vdi__simd_load(void) {
+VDI__FN int vdi__simd_word(void) {
 #if VDI__GNU && !defined(__TINYC__)
     int index = __atomic_load_n(&vdi__simd_index, __ATOMIC_RELAXED);
 #else
     int index = vdi__simd_index;
 #endif
     if (VDI__UNLIKELY(index == 0)) { /* every thread finds the same, so a race is harmless */
-        index = vdi__simd_best();
-        vdi__simd_store(index);
+        vdi__simd_store(vdi__simd_best());
+        return vdi__simd_word();
     }
     return index;
 }
+
+VDI__LINK int vdi__simd_load(void) { return vdi__simd_word() & 255; }
+
+/* Bytes of a core's second-level cache: how large blocks are, never what a result is. */
+VDI__FN size_t vdi__cache_bytes(void) { return (size_t)(vdi__simd_word() >> 8) << 10; }
 
 VDI__DEF vdi_simd vdi_simd_active(void) { return (vdi_simd)vdi__simd_load(); }
 
@@ -13529,6 +13557,7 @@ typedef struct vdi__gemm_path {
     size_t vectors;               /* NV: most vectors of columns in a tile */
     size_t rows[4];               /* MR: most rows of a tile of 1 ... NV vectors */
     size_t steps;                 /* a block of k */
+    size_t stream, strip;         /* where A is copied: most vectors in a tile, reals of a step */
     bool masks_full, masks_small; /* is a cut vector of B loaded through a mask? in a full tile, in
                                      one of at most 4 rows */
     vdi__tile_fn *tile[3][4];     /* by rows (more than 4, 2 to 4, 1) and vectors */
@@ -13543,6 +13572,7 @@ enum {
     VDI__GEMM_LOW = 32,     /* most rows of a product without blocks */
     VDI__GEMM_FEW = 64,     /* a block of k where a panel is used once: it has to stay in the
                               first-level cache until then */
+    VDI__GEMM_FEWEST = 96,  /* least steps of k in a block of B that stays in the cache */
     VDI__GEMM_SLIM = 4,     /* most columns of a product that is turned over */
     VDI__GEMM_VECTORS = 4,  /* most of `vectors` */
     VDI__GEMM_LINE = 64,    /* bytes of a cache line, and most bytes of a vector */
@@ -13674,6 +13704,10 @@ VDI__FN size_t vdi__gemm_height(const vdi__gemm_path *path, size_t nv, size_t le
     return nv == 1 ? VDI__MIN(left, (size_t)8) : left;
 }
 
+VDI__FN void vdi__gemm_tile_call(const vdi__gemm_path *path, size_t nv, const vdi__tile *t) {
+    path->tile[t->rows > 4 ? 0 : t->rows > 1 ? 1 : 2][nv - 1](t);
+}
+
 /* The rows from i0 to i1 of a panel of nv vectors of columns from j on, over t->k steps from p
  * on. */
 VDI__FN void vdi__gemm_rows(const vdi__gemm_path *path, const vdi__gemm_args *g, vdi__tile *t,
@@ -13689,7 +13723,7 @@ VDI__FN void vdi__gemm_rows(const vdi__gemm_path *path, const vdi__gemm_args *g,
         t->a = a;
         t->c = c;
         if (goes_on) t->init = c;
-        path->tile[t->rows > 4 ? 0 : t->rows > 1 ? 1 : 2][nv - 1](t);
+        vdi__gemm_tile_call(path, nv, t);
         if (p + t->k == g->k && g->act != VDI_ACT_NONE)
             vdi__gemm_act(path, g, t->rows, t->cols, c, g->ldc);
         a += t->rows * t->ars * size;
@@ -13751,6 +13785,71 @@ VDI__NOINLINE VDI__FN void vdi__gemm_packed(const vdi__gemm_path *path, const vd
     vdi__gemm_blocks(path, g, start, vdi__gemm_align(space));
 }
 
+/* Do the rows of A lie so far apart that they share cache sets, and are there enough columns to pay
+ * for a copy of it? B has to be read as it lies. */
+VDI__FN bool vdi__gemm_far(const vdi__gemm_path *path, const vdi__gemm_args *g) {
+    if ((g->flags & VDI_GEMM_TB) || g->m < VDI__GEMM_LOW || g->lda * path->size < 4096)
+        return false;
+    if (g->k == 0) return false;
+    if (vdi__gemm_vectors(path, g->n) < 4 * path->stream) return false;
+    return path->masks_full || (g->n & (path->lanes - 1)) == 0;
+}
+
+/* For such A: strips of its rows are copied to the stack, a block of k at a time, and pass over
+ * that block of B, which is read in place and stays in half of the second-level cache. */
+VDI__FN void vdi__gemm_stream(const vdi__gemm_path *path, const vdi__gemm_args *g, size_t j0,
+                              size_t j1, size_t steps, char *strip) {
+    const bool ta = (g->flags & VDI_GEMM_TA) != 0, accumulate = (g->flags & VDI_GEMM_ACC) != 0;
+    const size_t size = path->size, most = path->stream, high = path->rows[most - 1];
+    vdi__tile t;
+    t.a = strip;
+    t.ars = 1;
+    t.acs = path->strip;
+    t.ldb = g->ldb;
+    t.ldc = g->ldc;
+    t.ahead = false;
+    for (size_t p = 0; p < g->k; p += steps) {
+        const bool goes_on = p > 0 || accumulate;
+        t.k = VDI__MIN(g->k - p, steps);
+        t.ldinit = goes_on ? g->ldc : 0;
+        for (size_t i = 0; i < g->m; i += high) {
+            const size_t from = ta ? p * g->lda + i : i * g->lda + p;
+            size_t left = vdi__gemm_vectors(path, j1 - j0);
+            t.rows = VDI__MIN(g->m - i, high);
+            path->pack(!ta, t.k, t.rows, (const char *)g->a + from * size, g->lda, strip,
+                       path->strip);
+            for (size_t j = j0; j < j1; j += t.cols) {
+                const size_t nv = left <= most ? left : left < 2 * most ? (left + 1) / 2 : most;
+                t.cols = VDI__MIN(j1 - j, nv * path->lanes);
+                t.b = (const char *)g->b + (p * g->ldb + j) * size;
+                t.c = (char *)g->c + (i * g->ldc + j) * size;
+                t.init = goes_on ? t.c : g->bias ? (const char *)g->bias + j * size : NULL;
+                vdi__gemm_tile_call(path, nv, &t);
+                left -= nv;
+            }
+            if (p + t.k == g->k && g->act != VDI_ACT_NONE) {
+                vdi__gemm_act(path, g, t.rows, j1 - j0, (char *)g->c + (i * g->ldc + j0) * size,
+                              g->ldc);
+            }
+        }
+    }
+}
+
+/* Columns in parts so narrow that the cache holds enough steps of k, steps in equal blocks. */
+VDI__NOINLINE VDI__FN void vdi__gemm_streams(const vdi__gemm_path *path, const vdi__gemm_args *g) {
+    char space[VDI__GEMM_PANEL + VDI__GEMM_LINE];
+    const size_t size = path->size, cache = vdi__cache_bytes() / 2,
+                 unit = path->stream * path->lanes;
+    const size_t parts = g->n * size * VDI__GEMM_FEWEST / cache + 1;
+    const size_t cols = (g->n / parts / unit + 1) * unit;
+    const size_t most =
+        VDI__MIN(cache / (VDI__MIN(cols, g->n) * size), VDI__GEMM_PANEL / (path->strip * size));
+    const size_t blocks = (g->k - 1) / most + 1, steps = (g->k - 1) / blocks + 1;
+    for (size_t j = 0; j < g->n; j += cols) {
+        vdi__gemm_stream(path, g, j, VDI__MIN(g->n, j + cols), steps, vdi__gemm_align(space));
+    }
+}
+
 /* Is a product a column of tiles that read B in place, over all of k at once? */
 VDI__FN bool vdi__gemm_fits(const vdi__gemm_path *path, const vdi__gemm_args *g) {
     const size_t nv = vdi__gemm_vectors(path, g->n);
@@ -13781,7 +13880,7 @@ VDI__FN void vdi__gemm_column(const vdi__gemm_path *path, vdi__tile *t, size_t m
     const size_t nv = vdi__gemm_vectors(path, t->cols);
     for (;;) {
         t->rows = vdi__gemm_height(path, nv, m);
-        path->tile[t->rows > 4 ? 0 : t->rows > 1 ? 1 : 2][nv - 1](t);
+        vdi__gemm_tile_call(path, nv, t);
         m -= t->rows;
         if (!m) return;
         t->a = (const char *)t->a + t->rows * t->ars * path->size;
@@ -13804,6 +13903,10 @@ VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) 
     }
     if (g->n <= VDI__MIN((size_t)VDI__GEMM_SLIM, lanes / 4) && g->m >= lanes) {
         vdi__gemm_slim(path, g);
+        return;
+    }
+    if (vdi__gemm_far(path, g)) {
+        vdi__gemm_streams(path, g);
         return;
     }
     if (g->m == 1 && !tb) done = vdi__gemm_row(path, g);
@@ -15740,8 +15843,8 @@ VDI__DEF vdi_status vdi_blocktri_init(vdi_blocktri *bt, const vdi_blocktri_desc 
 
 /* ---- factor ---------------------------------------------------------------------------------- */
 
-/* Lanes: blocks f->t0 .. f->t1 row by row of the blocks: from S_t, what is left of D_t, to U' and 1/p,
- * and from E_t' to N'. */
+/* Lanes: blocks f->t0 .. f->t1 row by row of the blocks: from S_t, what is left of D_t, to U'
+ * and 1/p, and from E_t' to N'. */
 VDI__FN bool vdi__bt_factor_blocks(const vdi__bt *g, const vdi__bt_factor *f) {
     const size_t block = (size_t)g->dd * g->unit;
     const int64_t row = g->row, column = g->column;
@@ -16572,14 +16675,24 @@ VDI__FN void vdi__kalman_take_block(const vdi__kalman *r, const void *x, int64_t
     }
 }
 
+/* to (count,size) = as often what `from` holds: in copies that double. */
+VDI__FN void vdi__kalman_fill(char *to, const char *from, size_t size, int64_t count) {
+    const size_t all = size * (size_t)count;
+    size_t done = VDI__MIN(size, all);
+    memcpy(to, from, done);
+    for (size_t next; done < all; done += next) {
+        next = VDI__MIN(done, all - done);
+        memcpy(to + done, to, next);
+    }
+}
+
 /* Blocks t .. t + bins - 1 of every lane of x (G,T,d,d) become copies of block `from`. */
 VDI__FN void vdi__kalman_repeat(const vdi__kalman *r, void *x, int64_t t, int64_t bins,
                                 int64_t from, int64_t T) {
     const size_t block = (size_t)r->dd * r->size;
     for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
         char *lane = (char *)x + (size_t)((r->g + l) * T) * block;
-        for (int64_t i = t; i < t + bins; i++)
-            memcpy(lane + (size_t)i * block, lane + (size_t)from * block, block);
+        vdi__kalman_fill(lane + (size_t)t * block, lane + (size_t)from * block, block, bins);
     }
 }
 
@@ -16627,7 +16740,7 @@ typedef struct vdi__kalman_filter {
     const char *W, *h, *c;
     char *mp, *Pp, *mf, *Pf;
     /* lane matrices */
-    char *a, *q, *eye, *p, *l, *w, *x, *g, *k, *m, *hv, *e, *v, *pivots, *state, *logdet;
+    char *a, *q, *eye, *p, *l, *w, *x, *g, *k, *m, *hv, *e, *pivots, *state, *logdet;
 } vdi__kalman_filter;
 
 /* Is what lane l sees in bin t what it saw in the bin before? */
@@ -16703,8 +16816,7 @@ VDI__FN void vdi__kalman_update(const vdi__kalman *r, const vdi__kalman_filter *
     if (t > 0) vdi__kalman_product(r, 1, f->a, false, mf, 1, f->m, f->m);
     vdi__kalman_get(r, f->h, at, r->d, &r->alive, f->hv);
     vdi__kalman_product(r, 1, f->w, false, f->m, -1, f->hv, f->e); /* e = h - W m */
-    vdi__kalman_product(r, 1, f->k, false, f->e, 1, NULL, f->v);
-    vdi__kalman_product(r, 1, f->k, true, f->v, 1, f->m, mf); /* mf = m + K K' e */
+    vdi__kalman_product(r, 1, f->p, false, f->e, 1, f->m, mf);     /* mf = m + Pf e */
     vdi__kalman_put(r, f->mp, at, r->d, f->m);
     vdi__kalman_put(r, f->mf, at, r->d, mf);
 }
@@ -16749,8 +16861,8 @@ VDI__FN void vdi__kalman_filter_run(vdi__kalman *r, const vdi__kalman_filter *f,
     const size_t bin = (size_t)r->d * r->size;
     vdi__kalman_repeat(r, f->Pp, t, bins, t - 1, r->T);
     vdi__kalman_repeat(r, f->Pf, t, bins, t - 1, r->T);
-    for (int64_t i = t; i < t + bins; i++)
-        memcpy(f->pivots + (size_t)i * r->unit, f->pivots + (size_t)(t - 1) * r->unit, r->unit);
+    char *pivots = f->pivots + (size_t)t * r->unit;
+    vdi__kalman_fill(pivots, pivots - r->unit, r->unit, bins);
     for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
         const bool alive = vdi__kalman_is_alive(r, &r->alive, l);
         for (int64_t s = 0; !alive && s < r->desc->nrhs; s++) {
@@ -16761,8 +16873,7 @@ VDI__FN void vdi__kalman_filter_run(vdi__kalman *r, const vdi__kalman_filter *f,
         if (!alive) continue;
         r->run.a = vdi__kalman_fix(r, 0, f->a, l, true);
         r->run.w = vdi__kalman_fix(r, 1, f->w, l, true);
-        r->run.k = vdi__kalman_fix(r, 2, f->k, l, true);
-        r->run.kt = vdi__kalman_fix(r, 3, f->k, l, false);
+        r->run.p = vdi__kalman_fix(r, 2, f->p, l, true);
         for (int64_t s = 0; s < r->desc->nrhs; s++)
             vdi__kalman_filter_means(r, f, s, l, t, bins);
     }
@@ -16785,7 +16896,7 @@ VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A
     f.mf = (char *)mf;
     f.Pf = (char *)Pf;
     char **const matrix[] = {&f.a, &f.q, &f.eye, &f.p, &f.l, &f.w, &f.x, &f.g, &f.k};
-    char **const vector[] = {&f.m, &f.hv, &f.e, &f.v};
+    char **const vector[] = {&f.m, &f.hv, &f.e};
     for (size_t i = 0; i < VDI__COUNT(matrix); i++)
         *matrix[i] = vdi__kalman_take(&r, dd);
     for (size_t i = 0; i < VDI__COUNT(vector); i++)
@@ -24751,7 +24862,7 @@ VDI__FN void vdi__lds_take_window(vdi_lds_data *a, bool *ok) {
 VDI__FN int64_t vdi__lds_window_of(const vdi_lds_data *a, int64_t asked) {
     const int64_t blocks = a->lane.count * a->d * a->d; /* numbers a bin */
     if (asked > 0) return asked < a->T ? asked : 0;
-    if (vdi__lds_covariances(a) <= (size_t)64 << 17) return 0;
+    if (vdi__lds_covariances(a) <= (size_t)16 << 17) return 0;
     return VDI__MIN(VDI__MAX((int64_t)65536 / blocks, 16), a->T - 1);
 }
 
@@ -30429,9 +30540,10 @@ VDI__FN double vdi__gaussian_draw(const vdi__obs_numbers *o, int64_t channel, do
 
 VDI__FN void vdi__gaussian_constant_fit(const vdi_vilds_desc *desc, double mean, double sd,
                                         double *model) {
+    const double spread = sd - VDI__OBS_SD_GUARD;
     (void)desc;
     model[0] = mean;
-    model[1] = sd;
+    model[1] = spread > 1e-9 ? spread : sd; /* a channel that is constant keeps the guard */
 }
 
 VDI__FN double vdi__gaussian_constant_log_p(const vdi_vilds_desc *desc, const double *model,
@@ -36884,18 +36996,26 @@ VDI__DEF const char *vdi_flds_recipe_name(int kind) {
     return kind >= 0 && kind < vdi_flds_recipe_count() ? vdi__flds_rows[kind].name : NULL;
 }
 
+VDI__DEF bool vdi_flds_is_plds(const vdi_vilds_desc *desc) {
+    return desc->linear && desc->obs == VDI_VILDS_POISSON && desc->link == VDI_VILDS_EXP &&
+           !desc->inputs && !desc->transition_layers;
+}
+
 VDI__DEF vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kind kind) {
     const vdi__flds_row *row = &vdi__flds_rows[kind];
     vdi_vilds_desc d = VDI__ZERO;
     if (desc) d = *desc;
     vdi_vilds_train *t = &d.train;
+    /* a linear read-out is that model itself, whose parameters VB-EM finds: steps on the bound of
+     * an encoder would lead away from them */
+    const bool found = kind == VDI_FLDS_FROM_PLDS && desc && vdi_flds_is_plds(desc);
     if (row->skip) d.skip = !d.linear;
     if (row->free_start) d.free_start = true;
     if (d.first_scale == 0) d.first_scale = row->first_scale;
     if (d.a0 == 0) d.a0 = row->a0;
-    if (t->rate == 0) t->rate = row->rate;
+    if (t->rate == 0) t->rate = found ? 1e-5 : row->rate;
     if (t->weight_decay == 0) t->weight_decay = row->weight_decay;
-    if (t->steps == 0) t->steps = row->steps;
+    if (t->steps == 0) t->steps = found ? 1 : row->steps;
     if (t->restarts == 0) t->restarts = row->restarts;
     if (t->restart_steps == 0) t->restart_steps = row->restart_steps;
     if (t->open_from == 0 && t->open_to == 0) {
@@ -43500,7 +43620,8 @@ VDI__DEF vdi_status vdi_deepspike_infer(vdi_deepspike *m, vdi_deepspike_data *da
 /* ======== order statistics ==================================================================== */
 
 /* Those of x[low] ... x[high] that are below the pivot, or equal to it if `equal`, to the front;
- * returns where the others begin. Every value is moved, without a branch that nobody could guess. */
+ * returns where the others begin. Every value is moved, without a branch that nobody could guess.
+ */
 VDI__FN int64_t vdi__gather_below(float *x, int64_t low, int64_t high, float pivot, bool equal) {
     int64_t next = low;
     for (int64_t i = low; i <= high; i++) {
@@ -45347,10 +45468,11 @@ enum { VDI__STREAM_STAGES = VDI_LAYERS_MAX + VDI_PRETRAINED_CONTEXT + 4 };
 typedef struct vdi__stream_member {
     vdi__stage stage[VDI__STREAM_STAGES]; /* stem, down, context, up, layers, head */
     int64_t layers, context;
-    float *wait;      /* (span,C): what the stem said, until the branch has */
-    int64_t span, in; /* vectors of it, and how many came */
-    float *group;     /* (VDI__PRE_SLOW,C) */
-    float *scratch;   /* (largest taps in) */
+    float *wait;         /* (span,C): what the stem said, until the branch has */
+    int64_t span, in;    /* vectors of it, and how many came */
+    int64_t ready, done; /* steps that the branch has been added to, that went through the layers */
+    float *group;        /* (VDI__PRE_SLOW,C) */
+    float *scratch;      /* (largest taps in) */
 } vdi__stream_member;
 
 enum { VDI__STREAM_MEDIANS = 64, VDI__STREAM_SMOOTH = 5 };
@@ -45407,9 +45529,8 @@ VDI__FN void vdi__stream_branch(vdi_pretrained_stream *s, int m) {
     }
     for (int64_t k = 0; k < VDI__PRE_SLOW; k++) {
         const int64_t step = VDI__PRE_SLOW * (g[-1].made - 1) + k;
-        float *h = u->wait + (step & (u->span - 1)) * C;
-        vdi_axpby(VDI_F32, (size_t)C, 1, vector + k * C, 1, h);
-        vdi__stream_layers(s, m, h);
+        vdi_axpby(VDI_F32, (size_t)C, 1, vector + k * C, 1, u->wait + (step & (u->span - 1)) * C);
+        u->ready = step + 1;
     }
 }
 
@@ -45424,6 +45545,9 @@ VDI__FN void vdi__stream_pair(vdi_pretrained_stream *s, float a, float b) {
         memcpy(u->wait + (u->in & (u->span - 1)) * s->channels, stem->value, bytes);
         memcpy(u->group + u->in % VDI__PRE_SLOW * s->channels, stem->value, bytes);
         if (++u->in % VDI__PRE_SLOW == 0) vdi__stream_branch(s, m);
+        if (u->done == u->ready) continue;
+        /* one step of the four that the branch has told of, so that no frame has to do them all */
+        vdi__stream_layers(s, m, u->wait + (u->done++ & (u->span - 1)) * s->channels);
     }
 }
 
@@ -45579,15 +45703,16 @@ VDI__FN void vdi__stream_member_cut(const vdi_pretrained_desc *d, vdi__stream_me
         vdi__stage_cut(k, c, k->active || k == g - 1);
         most = VDI__MAX(most, k->taps * k->in);
     }
-    u->span = vdi__stream_power(S * (slow + 2));
+    u->span = vdi__stream_power(S * (slow + 3));
     u->wait = (float *)vdi__stream_take(c, u->span * C, sizeof(float));
     u->group = (float *)vdi__stream_take(c, S * C, sizeof(float));
     u->scratch = (float *)vdi__stream_take(c, most, sizeof(float));
 }
 
-/* Steps by which a result is late: what an output sees, and groups of steps. */
+/* Steps by which a result is late: what an output sees, groups of steps, and a group that is done
+ * step by step. */
 VDI__FN int64_t vdi__stream_steps_late(const vdi_pretrained_desc *d) {
-    return vdi__pretrained_reach(d) + VDI__PRE_SLOW;
+    return vdi__pretrained_reach(d) + 2 * VDI__PRE_SLOW - 1;
 }
 
 VDI__FN void vdi__stream_cut_all(vdi_pretrained_stream *s, const vdi_pretrained_desc *d,
@@ -58238,7 +58363,7 @@ VDI_SHARED VDI_V VDI_PN(vdi__log_call)(VDI_V x) { return VDI_PN(vdi__log)(x); }
 VDI_LOCAL VDI_V VDI_PN(vdi__log1p)(VDI_V x) {
     VDI_V e;
     const VDI_V u = VDI_VADD(VDI__ONE, x);
-    const VDI_V lost = VDI_VSUB(VDI_VMIN(VDI__ONE, x), VDI_VSUB(u, VDI_VMAX(VDI__ONE, x)));
+    const VDI_V lost = VDI_VSUB(x, VDI_VSUB(u, VDI__ONE)); /* exact up to x = 1 */
     const VDI_V f = VDI_VSUB(VDI_PN(vdi__log_split)(u, &e), VDI__ONE);
     const VDI_V rest =
         VDI_VADD(VDI_PN(vdi__log_rest)(f, e), VDI_VSEL(VDI_VLT(u, VDI__K(2)), lost, VDI_VZERO()));
@@ -58309,8 +58434,8 @@ VDI_LOCAL VDI_V VDI_PN(vdi__softplus)(VDI_V x) {
     return VDI_VADD(VDI_VMAX(x, VDI_VZERO()), VDI_VADD(e, VDI_VFNMA(half, e, y)));
 }
 
-/* |x| < 1: x + x p(x^2) (2^-29.6, 2^-56.9); else 1 - exp(-x^2) q(t), t = 1/(|x| + c) - shift (2^-34.7,
- * 2^-56.8) */
+/* |x| < 1: x + x p(x^2) (2^-29.6, 2^-56.9); else 1 - exp(-x^2) q(t), t = 1/(|x| + c) - shift
+   (2^-34.7, 2^-56.8) */
 VDI_LOCAL VDI_V VDI_PN(vdi__erf)(VDI_V x) {
 #if VDI__REAL == 32
     static const VDI_T p[] = {0.128379166f,   -0.37612626f,     0.112835854f,   -0.0268538147f,
@@ -58364,10 +58489,10 @@ VDI_SHARED VDI_V VDI_PN(vdi__circle_far)(VDI_V y, VDI_M hard, VDI_V x, bool cosi
 
 /* sin and cos by one polynomial on |r| <= pi/2 (2^-34, 2^-60): |x| = n pi + r, with n whole for the
    sine and half an odd number for the cosine, and the sign that of (-1)^n. The last digits of the
-   coefficients lean upwards at pi/2, and the result is held: it never passes 1, and cos(0) is 1. pi is in three parts:
-   with a fused multiply-add the first step is exact; else the first two parts are exact times n,
-   and what the second step lost is kept. Lanes with |x| beyond the range of n, or
-   without a fused multiply-add so close to a zero that digits would be lost, ask libm. */
+   coefficients lean upwards at pi/2, and the result is held: it never passes 1, and cos(0) is 1. pi
+   is in three parts: with a fused multiply-add the first step is exact; else the first two parts
+   are exact times n, and what the second step lost is kept. Lanes with |x| beyond the range of n,
+   or without a fused multiply-add so close to a zero that digits would be lost, ask libm. */
 VDI_LOCAL VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
 #if VDI__REAL == 32
     static const VDI_T c[] = {0.00833333377f, -0.000198409194f, 2.75256298e-06f, -2.38210518e-08f};
@@ -58392,7 +58517,8 @@ VDI_LOCAL VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
     const VDI_V p2 = VDI__K(-2.9947698097183397e-33);
 #else
     const VDI_V p0 = VDI__K(3.1415926534682512), p1 = VDI__K(1.2154201012607932e-10);
-    const VDI_V p2 = VDI__K(4.0445324975919013e-21), near = VDI__K(9.5367431640625e-07); /* 2^-20 */
+    const VDI_V p2 = VDI__K(4.0445324975919013e-21);
+    const VDI_V near = VDI__K(9.5367431640625e-07); /* 2^-20 */
 #endif
 #endif
     const VDI_V size = VDI_VABS(x), half = VDI__K(cosine ? 0.5 : 0);
@@ -59269,8 +59395,8 @@ VDI_KERNEL void VDI_PN(vdi__kernel_softmax)(vdi__softmax_kind kind, size_t rows,
 #endif
 #endif
 /* mr, nv, masked and exact are constants after inlining, and acc stays in registers. Rows beyond
-   t->rows repeat the first one and are not stored; with `exact` there are none, and three rows share
-   a pointer, so that the addresses fit into registers, too. */
+   t->rows repeat the first one and are not stored; with `exact` there are none, and three rows
+   share a pointer, so that the addresses fit into registers, too. */
 VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, bool exact,
                                      const vdi__tile *t) {
     const VDI_T *a[16];
@@ -59309,6 +59435,9 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, bool exa
         }
     }
     for (size_t p = t->k; p > 0; p--) {
+        if (mr == 8 && nv == 3) { /* B is in a near cache, its rows far apart */
+            VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(b + 6 * ldb + j * VDI_W);
+        }
         VDI__UNROLL for (size_t j = 0; j < nv; j++) {
             v[j] = masked && j + 1 == nv ? VDI_VLOADT(b + last, tail) : VDI_VLOAD(b + j * VDI_W);
         }
@@ -59455,6 +59584,8 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
     4,
     {16, 8, 8, 6},
     240,
+    3,
+    VDI_W > 8 ? VDI_W : 8,
     VDI__MASK_FULL,
     VDI__MASK_SMALL,
     {{VDI_PN(vdi__tile_rows), VDI__X(8, 2), VDI__X(8, 3), VDI__X(6, 4)},
@@ -59465,6 +59596,8 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
     2,
     {8, 6, 0, 0},
     320,
+    2,
+    8,
     VDI__MASK_FULL,
     VDI__MASK_SMALL,
     {{VDI_PN(vdi__tile_rows), VDI__X(6, 2), NULL, NULL},
@@ -59475,6 +59608,8 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
     2,
     {4, 4, 0, 0},
     320,
+    2,
+    8,
     VDI__MASK_FULL,
     VDI__MASK_SMALL,
     {{VDI_PN(vdi__tile_rows), VDI__X(4, 2), NULL, NULL},
@@ -60041,12 +60176,12 @@ VDI_KERNEL void VDI_PN(vdi__linalg_rotate)(size_t n, void *x_, void *y_, double 
  * paths go over it in steps of VDI_W.
  */
 #define VDI__BT_LANES (64 / (int)sizeof(VDI_T))
-/* Rows and most vectors of a tile of lanes. Fewer rows cost the same, since a chain waits for itself;
- * compile time counts: each width is compiled for both layouts of each pass. */
+/* Rows and most vectors of a tile of lanes. Fewer rows cost the same, since a chain waits for
+ * itself; compile time counts: each width is compiled for both layouts of each pass. */
 #define VDI__BT_MR (VDI_FALLBACK ? 2 : 4)
 #define VDI__BT_NV (VDI_REGISTERS == 32 ? 4 : 2)
-/* The same in rows; up to VDI__BT_MR rows go through a lower tile. Eight rows of one vector keep two
- * units for products busy, and read half as much. */
+/* The same in rows. Eight rows of one vector keep two units for products busy, and read half as
+ * much. */
 #define VDI__BT_HIGH (VDI_REGISTERS == 32 && VDI_W >= 8 ? 8 : VDI__BT_MR)
 #define VDI__BT_WIDE (VDI__BT_HIGH == 8 ? 2 : VDI__BT_NV)
 /* Pivots that one tile of rows takes at once. */
@@ -60110,9 +60245,9 @@ typedef struct VDI_PN(vdi__bt_spot) {
     int64_t k[2];
 } VDI_PN(vdi__bt_spot);
 
-/* The rows of a tile take each other: U' diag(p) U of what its first columns hold. The rows p U go to
-   o->out, those of U, with 1/p on the diagonal, to o->scaled. False where a pivot is not positive or
-   its reciprocal not finite. */
+/* The rows of a tile take each other: U' diag(p) U of what its first columns hold. The rows p U
+   go to o->out, those of U, with 1/p on the diagonal, to o->scaled. False where a pivot is not
+   positive or its reciprocal not finite. */
 VDI_LOCAL bool VDI_PN(vdi__bt_eliminate)(int mode, int mr, int nv, const vdi__bt_op *o,
                                          const VDI_PN(vdi__bt_spot) *at, VDI_TAIL tail, bool whole,
                                          VDI_V acc[VDI__BT_HIGH][VDI__BT_NV]) {
@@ -60147,8 +60282,8 @@ VDI_LOCAL bool VDI_PN(vdi__bt_eliminate)(int mode, int mr, int nv, const vdi__bt
     return !VDI_MANY(bad);
 }
 
-/* mode, mr and nv are constants after inlining. Rows that are not there repeat the first one and are
-   not stored; in rows, tail masks the last vector, which is `whole` or not. Returns what
+/* mode, mr and nv are constants after inlining. Rows that are not there repeat the first one and
+   are not stored; in rows, tail masks the last vector, which is `whole` or not. Returns what
    vdi__bt_eliminate returns, or true. */
 VDI_LOCAL bool VDI_PN(vdi__bt_tile)(int mode, int mr, int nv, const vdi__bt_op *o,
                                     const VDI_PN(vdi__bt_spot) *at, VDI_TAIL tail, bool whole) {
@@ -60244,17 +60379,11 @@ VDI_SHARED bool VDI_PN(vdi__bt_tile_rows)(const vdi__bt_op *o, const VDI_PN(vdi_
                                           int nv, int last) {
     const VDI_TAIL tail = VDI_VTAIL(last);
     const bool whole = last == VDI_W;
-#if VDI__BT_HIGH > VDI__BT_MR
-    if (at->rows > VDI__BT_MR) {
-        if (nv == 1) return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_HIGH, 1, o, at, tail, whole);
-        return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_HIGH, 2, o, at, tail, whole);
-    }
-#endif
-    if (nv == 1) return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_MR, 1, o, at, tail, whole);
+    if (nv == 1) return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_HIGH, 1, o, at, tail, whole);
 #if VDI__BT_WIDE == 4
-    if (nv == 4) return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_MR, 4, o, at, tail, whole);
+    if (nv == 4) return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_HIGH, 4, o, at, tail, whole);
 #endif
-    return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_MR, 2, o, at, tail, whole);
+    return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_HIGH, 2, o, at, tail, whole);
 }
 #endif
 VDI_SHARED bool VDI_PN(vdi__bt_tile_number)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at) {
@@ -60268,8 +60397,8 @@ VDI_SHARED bool VDI_PN(vdi__bt_tile_number)(const vdi__bt_op *o, const VDI_PN(vd
 #define VDI__BT_PREFETCH(p) ((void)(p))
 #endif
 
-/* What the factor of one trial will need: blocks of D and E, and where the next block's factor goes.
- * Each tile asks memory for `share` rows more. */
+/* What the factor of one trial will need: blocks of D and E, and where the next block's factor
+ * goes. Each tile asks memory for `share` rows more. */
 typedef struct VDI_PN(vdi__bt_ahead) {
     const VDI_T *D, *E;
     const VDI_T *L, *N;
@@ -60737,9 +60866,9 @@ VDI_LOCAL bool VDI_PN(vdi__bt_chain_lanes)(int d, const vdi__bt_factor *f) {
 }
 #endif
 
-/* Rows: all blocks of one trial, from the caller's D and E. Lanes: blocks t0 .. t1 of a group, if they
-   are small; L and N hold D and E on entry, the factor on return. Returns 1, 0 if a pivot is not
-   positive, or -1 if this is no way for such blocks. */
+/* Rows: all blocks of one trial, from the caller's D and E. Lanes: blocks t0 .. t1 of a group,
+   if they are small; L and N hold D and E on entry, the factor on return. Returns 1, 0 if a
+   pivot is not positive, or -1 if this is no way for such blocks. */
 VDI_KERNEL int VDI_PN(vdi__linalg_blocktri_chain)(const vdi__bt_factor *f) {
 #if VDI__BT_ROW_CHAINS == 4
     if (f->rows && f->d == 1) return VDI_PN(vdi__bt_chain_rows)(1, 1, f);
@@ -61043,8 +61172,8 @@ VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_add)(int64_t n, double scale, const 
     }
 }
 
-/* One vector y (T,d) of one trial of small blocks through the factor, number by number, in the order
- * of vdi__bt_forward or vdi__bt_backward. */
+/* One vector y (T,d) of one trial of small blocks through the factor, number by number, in the
+ * order of vdi__bt_forward or vdi__bt_backward. */
 VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_forward)(int64_t d, int64_t T, const void *L_,
                                                      const void *N_, void *y_) {
     const VDI_T *L = (const VDI_T *)L_, *N = (const VDI_T *)N_; /* of this block, the last one */
@@ -61304,40 +61433,34 @@ VDI_KERNEL void VDI_PN(vdi__linalg_lanes_twice)(int64_t T, const void *logs, voi
     VDI_VSTORE((VDI_T *)out, VDI_VADD(sum, sum));
 }
 
-/* y (ld) = base + sign A x, of A (d,ld) with its columns in rows; base NULL: 0. The elements of y
- * behind d are of no use. */
+/* y (ld) = base + sign A x, of A (d,ld) with its columns in rows, and out (d) likewise (NULL: not
+ * wanted). The elements of y behind d are of no use. */
 VDI_LOCAL void VDI_PN(vdi__run_product)(const vdi__kalman_run *o, const void *a_, const VDI_T *x,
-                                        int sign, const VDI_T *base, VDI_T *y) {
+                                        int sign, const VDI_T *base, VDI_T *y, VDI_T *out) {
     const VDI_T *a = (const VDI_T *)a_;
     for (int64_t j = 0; j < o->ld; j += VDI_W) {
-        const int64_t left = o->d - j;
+        const VDI_TAIL tail = VDI_VTAIL((size_t)VDI__MIN(o->d - j, (int64_t)VDI_W));
+        const VDI_V b = VDI_VLOADT(base + j, tail);
         VDI_V s = VDI_VZERO();
         for (int64_t k = 0; k < o->d; k++)
             s = VDI_VFMA(VDI_VLOAD(a + k * o->ld + j), VDI_VSET1(x[k]), s);
-        if (base) {
-            const VDI_TAIL tail = VDI_VTAIL((size_t)VDI__MIN(left, (int64_t)VDI_W));
-            const VDI_V b = VDI_VLOADT(base + j, tail);
-            s = sign < 0 ? VDI_VSUB(b, s) : VDI_VADD(b, s);
-        }
+        s = sign < 0 ? VDI_VSUB(b, s) : VDI_VADD(b, s);
         VDI_VSTORE(y + j, s);
+        if (out) VDI_VSTORET(out + j, tail, s);
     }
 }
 
-/* Filter: mp = c + A mf, e = h - W mp, mf = mp + K K' e. */
+/* Filter: mp = c + A mf, e = h - W mp, mf = mp + Pf e. */
 VDI_KERNEL void VDI_PN(vdi__linalg_lanes_filter)(const vdi__kalman_run *o) {
     const int64_t d = o->d;
-    const size_t bytes = (size_t)d * sizeof(VDI_T);
     const VDI_T *c = (const VDI_T *)o->c, *h = (const VDI_T *)o->h;
-    VDI_T *m = (VDI_T *)o->work, *e = m + o->ld, *v = e + o->ld, *state = v + o->ld;
+    VDI_T *m = (VDI_T *)o->work, *e = m + o->ld, *state = e + o->ld;
     VDI_T *mp = (VDI_T *)o->mp, *mf = (VDI_T *)o->mf;
-    memcpy(state, o->before, bytes);
+    memcpy(state, o->before, (size_t)d * sizeof(VDI_T));
     for (int64_t t = 0; t < o->bins; t++, c += d, h += d, mp += d, mf += d) {
-        VDI_PN(vdi__run_product)(o, o->a, state, 1, c, m);
-        VDI_PN(vdi__run_product)(o, o->w, m, -1, h, e);
-        VDI_PN(vdi__run_product)(o, o->k, e, 1, NULL, v);
-        VDI_PN(vdi__run_product)(o, o->kt, v, 1, m, state);
-        memcpy(mp, m, bytes);
-        memcpy(mf, state, bytes);
+        VDI_PN(vdi__run_product)(o, o->a, state, 1, c, m, mp);
+        VDI_PN(vdi__run_product)(o, o->w, m, -1, h, e, NULL);
+        VDI_PN(vdi__run_product)(o, o->p, e, 1, m, state, mf);
     }
 }
 
@@ -61347,13 +61470,11 @@ VDI_KERNEL void VDI_PN(vdi__linalg_lanes_smooth)(const vdi__kalman_run *o) {
     const VDI_T *ahead = (const VDI_T *)o->before, *mp = (const VDI_T *)o->c;
     const VDI_T *mf = (const VDI_T *)o->h;
     VDI_T *x = (VDI_T *)o->work, *y = x + o->ld, *ms = (VDI_T *)o->ms;
-    for (int64_t t = 0; t < o->bins; t++, mp -= d, mf -= d) {
+    for (int64_t t = 0; t < o->bins; t++, mp -= d, mf -= d, ms -= d) {
         for (int64_t i = 0; i < d; i++)
             x[i] = ahead[i] - mp[i];
-        VDI_PN(vdi__run_product)(o, o->a, x, 1, mf, y);
-        memcpy(ms, y, (size_t)d * sizeof(VDI_T));
-        ahead = ms;
-        ms -= d;
+        VDI_PN(vdi__run_product)(o, o->a, x, 1, mf, y, ms);
+        ahead = y;
     }
 }
 
