@@ -6700,8 +6700,8 @@ VDI_API vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kind
 /** Can a model of that description start from a Poisson LDS? Its observations have to be counts
  * whose log mean the decoder gives. */
 VDI_API bool vdi_flds_takes_plds(const vdi_vilds_desc *desc);
-/** Is a model of that description a Poisson LDS? VB-EM fits one better than steps on the bound of an
- * encoder: then VDI_FLDS_FROM_PLDS leaves its parameters as they are found. */
+/** Is a model of that description a Poisson LDS? VB-EM fits one better than steps on the bound of
+ * an encoder: then VDI_FLDS_FROM_PLDS leaves its parameters as they are found. */
 VDI_API bool vdi_flds_is_plds(const vdi_vilds_desc *desc);
 /** Start from a Poisson LDS: its A, Q, x0, Q0; its C and b in a linear decoder (desc.linear) or in
  * the skip of a network (desc.skip) whose own output begins at 0. Then vdi_vilds_fit runs the full
