@@ -715,26 +715,32 @@ TEST(elementwise, tensors) {
                 VDI_ERR_SHAPE);
 }
 
-/* Strides of 0, 1 and 2 over more numbers than are gathered at a time. */
+/* Strides of 0, 1 and 2 over more numbers than are gathered at a time, of both types: squares, and
+ * sums with themselves. */
 TEST(elementwise, long_rows_of_any_stride) {
     enum { LONG = 1000 };
     static double in[2 * LONG], out[2 * LONG];
     const int64_t shape[1] = {LONG};
     vdi_error err = {0};
-    for (int i = 0; i < 2 * LONG; i++)
-        in[i] = 0.01 * i;
-    for (int c = 0; c < 9; c++) {
-        const int64_t from = c % 3, to = c / 3 + 1 > 2 ? 2 : 1;
-        vdi_tensor x = vdi_tensor_broadcast_to(vdi_tensor_1d(in, VDI_F64, 1), 1, shape);
-        if (from) x = vdi_tensor_index(vdi_tensor_2d(in, VDI_F64, LONG, from), 1, 0);
-        const vdi_tensor y = vdi_tensor_index(vdi_tensor_2d(out, VDI_F64, LONG, to), 1, 0);
-        for (int i = 0; i < 2 * LONG; i++)
-            out[i] = -1;
-        in[0] = 3;
-        CHECK_OK(vdi_tensor_unary(VDI_SQUARE, 0, x, y, &err), err);
+    for (int c = 0; c < 36; c++) {
+        const int64_t from = c % 3, to = 1 + c / 3 % 2;
+        const vdi_dtype dtype = c / 6 % 2 ? VDI_F32 : VDI_F64;
+        const bool sums = c / 12 % 2 != 0;
+        for (int i = 0; i < 2 * LONG; i++) {
+            vdi_dtype_store(dtype, in, i, i ? 0.25 * i : 3);
+            vdi_dtype_store(dtype, out, i, -1);
+        }
+        vdi_tensor x = vdi_tensor_broadcast_to(vdi_tensor_1d(in, dtype, 1), 1, shape);
+        if (from) x = vdi_tensor_index(vdi_tensor_2d(in, dtype, LONG, from), 1, 0);
+        const vdi_tensor y = vdi_tensor_index(vdi_tensor_2d(out, dtype, LONG, to), 1, 0);
+        if (sums)
+            CHECK_OK(vdi_tensor_binary(VDI_ADD, x, x, y, &err), err);
+        else
+            CHECK_OK(vdi_tensor_unary(VDI_SQUARE, 0, x, y, &err), err);
         for (int64_t i = 0; i < LONG; i++) {
-            CHECK_CLOSE(out[i * to], in[i * from] * in[i * from], 1e-12);
-            if (to == 2) CHECK(out[2 * i + 1] == -1, "written between");
+            const double v = vdi_dtype_load(dtype, in, i * from);
+            CHECK_CLOSE(vdi_dtype_load(dtype, out, i * to), sums ? 2 * v : v * v, 1e-7 * v * v);
+            if (to == 2) CHECK(vdi_dtype_load(dtype, out, 2 * i + 1) == -1, "written between");
         }
     }
 }
