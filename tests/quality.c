@@ -160,7 +160,7 @@ TEST(quality, values) {
 
 /* Of the simulated cells without an artefact few have a flag besides that of a faint signal. */
 TEST(quality, simulated_cells) {
-    const size_t cells = test_scaled(60);
+    const size_t cells = 60;
     vdi_population_desc p = vdi_population_desc_defaults();
     size_t flagged[32] = {0};
     p.wave_share = p.outlier_share = p.dip_share = p.surge_share = p.clip_share = p.smooth_share =
