@@ -5698,22 +5698,21 @@ VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
 
 
 /* ======== model/score/latents.h ======== */
-/* model/score/latents.h - latents of two fits beside each other, and what they say of a thing that
- * was measured with them
+/* model/score/latents.h - the latents of two fits compared, and a variable decoded from them
  *
  * Do this:
  *     double *work = malloc(vdi_score_latents_work(d, n) * sizeof *work);
- *     vdi_score_procrustes(rows, d, x, reference, work, turn, aligned, &r2, &err);
+ *     vdi_score_procrustes(rows, d, x, reference, work, rotation, aligned, &r2, &err);
  *     vdi_score_shared_variance(rows, d, x, n, y, work, per_latent, &shared, &err);
  *     vdi_score_decode how = {0};
  *     how.each = T;                                       rows of a trial
  *     vdi_score_ridge(&how, rows, d, x, n, position, work, decoded, &r2, &err);
  *
- * Latents are known up to an invertible map at best. Procrustes' alignment turns, mirrors, scales
- * and moves one set so that it lies on the other; shared variance asks how much of a thing is a
- * linear function of the latents, and how much each of them adds to those before it; ridge
- * regression decodes trials from others. Arrays are row-major float64, a row per bin, trials one
- * behind the other. Rows with a NaN are left out.
+ * Latents are determined up to an invertible map at best. Procrustes alignment rotates, reflects,
+ * scales and shifts one set so that it is nearest to the other. Shared variance is the share of the
+ * variance of an array that is a linear function of the latents, and what each latent adds to those
+ * before it. Ridge regression decodes trials with weights from the other trials. Arrays are
+ * row-major float64, a row per bin, trial after trial. Rows with a NaN are left out.
  * Memory: none is allocated; `work` holds vdi_score_latents_work(d, n) numbers. Errors: statuses.
  * Threads: all functions are pure. Source: Schoenemann 1966; Hoerl and Kennard 1970.
  * What it does not do: alignment of latents of different numbers, nested choice of the ridge.
@@ -5731,11 +5730,11 @@ typedef struct vdi_score_decode {
 /** Numbers of `work`. */
 VDI_API size_t vdi_score_latents_work(int64_t d, int64_t n);
 /** aligned (rows,d) = scale (x - mean x) G + mean reference, nearest to reference (rows,d) by least
- * squares, with an orthogonal G (d,d), which `turn` receives if it is not NULL; *r2 of it.
+ * squares, with an orthogonal G (d,d), which `rotation` receives if it is not NULL; *r2 of it.
  * `aligned` may be NULL, or x. VDI_ERR_DATA if one of the two does not vary. */
 VDI_API VDI_NODISCARD vdi_status vdi_score_procrustes(int64_t rows, int64_t d, const double *x,
                                                       const double *reference, double *work,
-                                                      double *turn, double *aligned, double *r2,
+                                                      double *rotation, double *aligned, double *r2,
                                                       vdi_error *err);
 /** The share of the variance of y (rows,n) that an affine function of x (rows,d) explains, all
  * columns together; per_latent (d), if not NULL: what each latent adds to those before it. A latent
@@ -29673,7 +29672,7 @@ VDI__FN double vdi__score_trace(int64_t n, const double *x, int64_t step) {
 /* ---- alignment ------------------------------------------------------------------------------- */
 
 VDI__DEF vdi_status vdi_score_procrustes(int64_t rows, int64_t d, const double *x,
-                                         const double *reference, double *work, double *turn,
+                                         const double *reference, double *work, double *rotation,
                                          double *aligned, double *r2, vdi_error *err) {
     const vdi__score_rows all = {rows, 1, 1, -1};
     const size_t D = (size_t)d;
@@ -29688,7 +29687,7 @@ VDI__DEF vdi_status vdi_score_procrustes(int64_t rows, int64_t d, const double *
     const vdi_status status = vdi_svd(VDI_F64, D, D, p.xy, D, U, s, Vt, row + d, err);
     if (status < 0) return status;
     vdi_gemm(VDI_F64, 0, D, D, D, U, D, Vt, D, G, D);
-    if (turn) memcpy(turn, G, D * D * sizeof *G);
+    if (rotation) memcpy(rotation, G, D * D * sizeof *G);
     const double strength = vdi__score_trace(d, s, 1), scale = strength / of_x;
     *r2 = strength * strength / (of_x * of_y);
     for (int64_t r = 0; aligned && r < rows; r++) {

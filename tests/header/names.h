@@ -53,6 +53,10 @@ extern vdi_tensor x;
 extern vdi_var x;
 #endif
 #elif defined(EXAMPLE_model)
+#ifdef EXAMPLE_model_score_latents
+extern double x[], y[], reference[], rotation[], aligned[], per_latent[], position[], decoded[];
+extern double r2, shared;
+#endif
 #ifdef EXAMPLE_model_calcium
 extern vdi_tape *t;
 extern vdi_rng rng;
