@@ -54,7 +54,7 @@ extern vdi_var x;
 #endif
 #elif defined(EXAMPLE_model)
 #ifdef EXAMPLE_model_score_latents
-extern double x[], y[], reference[], rotation[], aligned[], per_latent[], position[], decoded[];
+extern double x[], reference[], rotation[], aligned[], per_latent[], position[], decoded[];
 extern double r2, shared;
 #endif
 #ifdef EXAMPLE_model_calcium
