@@ -3,9 +3,7 @@
  *     cc -O2 -I. -DVDI_IMPLEMENTATION examples/blocktri.c -o blocktri -lm -pthread
  *     ./blocktri [picture.svg]
  *
- * The position of a car is measured with noise. Where was it, and how fast? The precision of its
- * states given all measurements is block-tridiagonal. docs/guide/blocktri.md is the chapter around
- * this program.
+ * A car's position is measured with noise. How fast was it? docs/guide/blocktri.md is the chapter.
  */
 #include "vdi.h"
 #include <math.h>
@@ -21,7 +19,7 @@ static const double q[d] = {0.01, 0.05}, q0[d] = {100, 100}; /* m^2, (m/s)^2 */
 static const double r = 4;                                   /* m^2 */
 
 static double z[T][d], y[T];                       /* the truth, and the measurements */
-static double D[T][d][d], E[T - 1][d][d], h[T][d]; /* J's blocks, and the right-hand side */
+static double D[T][d][d], E[T - 1][d][d], h[T][d]; /* blocks of z's precision J; J mean */
 static double mean[T][d], variance[T][d][d];       /* the answer */
 static vdi_error err;
 
@@ -82,33 +80,31 @@ static void report(void) {
         if (t % 6) continue;
         printf("%4.1f %8.2f %9.2f", t * step, z[t][POSITION], y[t]);
         printf(" %9.2f +- %.2f", mean[t][POSITION], sqrt(variance[t][POSITION][POSITION]));
-        printf(" %8.2f", z[t][SPEED]);
-        printf(" %9.2f +- %.2f\n", mean[t][SPEED], sqrt(variance[t][SPEED][SPEED]));
+        printf(" %8.2f %9.2f", z[t][SPEED], mean[t][SPEED]);
+        printf(" +- %.2f\n", sqrt(variance[t][SPEED][SPEED]));
     }
     printf("root mean square error of the position: measured %.2f m, smoothed %.2f m\n", sqrt(raw),
            sqrt(smoothed));
 }
 
-/* The speed, which no instrument has seen. */
 static void draw(const char *path) {
-    static double truth[T], middle[T], low[T], high[T];
+    static double low[T], high[T];
     for (int t = 0; t < T; t++) {
-        double sd = sqrt(variance[t][SPEED][SPEED]);
-        truth[t] = z[t][SPEED];
-        middle[t] = mean[t][SPEED];
-        low[t] = middle[t] - 2 * sd;
-        high[t] = middle[t] + 2 * sd;
+        low[t] = mean[t][SPEED] - 2 * sqrt(variance[t][SPEED][SPEED]);
+        high[t] = mean[t][SPEED] + 2 * sqrt(variance[t][SPEED][SPEED]);
     }
     vdi_figure f;
     vdi_figure_init(&f, NULL);
     vdi_panel *p = vdi_figure_panel(&f, 0, 0);
     p->dx = step;
     p->x.label = "time (s)";
-    p->y.label = "speed (m/s)";
+    p->y.label = "speed (m/s)"; /* which no instrument has seen */
     vdi_tensor under = vdi_tensor_1d(low, VDI_F64, T), over = vdi_tensor_1d(high, VDI_F64, T);
+    vdi_tensor truth = vdi_tensor_index(vdi_tensor_2d(z, VDI_F64, T, d), 1, SPEED);
+    vdi_tensor middle = vdi_tensor_index(vdi_tensor_2d(mean, VDI_F64, T, d), 1, SPEED);
     vdi_panel_band(p, "two standard deviations", under, over)->color = VDI_COLOR_BLUE;
-    vdi_panel_line(p, "smoothed", vdi_tensor_1d(middle, VDI_F64, T))->color = VDI_COLOR_BLUE;
-    vdi_panel_line(p, "true", vdi_tensor_1d(truth, VDI_F64, T))->color = VDI_COLOR_VERMILION;
+    vdi_panel_line(p, "smoothed", middle)->color = VDI_COLOR_BLUE;
+    vdi_panel_line(p, "true", truth)->color = VDI_COLOR_VERMILION;
     need(vdi_svg_save(path, &f, &err));
     vdi_figure_free(&f);
 }

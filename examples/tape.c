@@ -2,8 +2,7 @@
  *
  *     cc -O2 -I. -DVDI_IMPLEMENTATION examples/tape.c -o tape -lm -pthread && ./tape [picture.svg]
  *
- * The gradient of a formula in two numbers; then a line and a network, fitted to the same points by
- * the same function. docs/guide/tape.md is the chapter around this program.
+ * A formula in two numbers; a line and a network, fitted by one function. See docs/guide/tape.md.
  */
 #include "vdi.h"
 #include <math.h>
@@ -60,20 +59,17 @@ static double step(vdi_tape *t, const vdi_mlp_desc *model, vdi_params *params, v
     return vdi_tape_item(t, loss);
 }
 
-/* What the model says on the grid, into prediction (GRID). */
-static void predict(vdi_tape *t, const vdi_mlp_desc *model, const vdi_params *params,
-                    double *prediction) {
+/* What the model says on the grid, to (GRID). */
+static void predict(vdi_tape *t, const vdi_mlp_desc *model, const vdi_params *params, double *to) {
     vdi_tape_reset(t);
     vdi_var input = vdi_tape_constant(t, vdi_tensor_2d(grid, VDI_F32, GRID, 1));
     vdi_var output = vdi_mlp_apply(t, model, params->item, input);
     need(vdi_tape_status(t, &err));
-    const float *value = vdi_tape_value(t, output).data;
-    for (int i = 0; i < GRID; i++)
-        prediction[i] = value[i];
+    need(vdi_tensor_copy(vdi_tensor_2d(to, VDI_F64, GRID, 1), vdi_tape_value(t, output), &err));
 }
 
 static void fit(vdi_tape *t, const vdi_mlp_desc *model, const vdi_optim_desc *rule, int steps,
-                double *prediction) {
+                double *to) {
     vdi_rng rng = vdi_rng_make(7, 1);
     vdi_param_desc list[6];
     vdi_params *params;
@@ -86,7 +82,7 @@ static void fit(vdi_tape *t, const vdi_mlp_desc *model, const vdi_optim_desc *ru
         double loss = step(t, model, params, optim);
         if (i % (steps / 5) == 0) printf("step %4d: mean squared error %.4f\n", i, loss);
     }
-    predict(t, model, params, prediction);
+    predict(t, model, params, to);
     vdi_optim_destroy(optim);
     vdi_params_destroy(params);
 }
