@@ -19,7 +19,7 @@ static const double q[d] = {0.01, 0.05}, q0[d] = {100, 100}; /* m^2, (m/s)^2 */
 static const double r = 4;                                   /* m^2 */
 
 static double z[T][d], y[T];                       /* the truth, and the measurements */
-static double D[T][d][d], E[T - 1][d][d], h[T][d]; /* blocks of z's precision J; J mean */
+static double D[T][d][d], E[T - 1][d][d], h[T][d]; /* z's precision J, by blocks; J mean */
 static double mean[T][d], variance[T][d][d];       /* the answer */
 static vdi_error err;
 
