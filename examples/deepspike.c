@@ -4,8 +4,8 @@
  *
  *     c_t = s_t + g c_{t-1},   f_t ~ N(beta + alpha c_t, sigma^2 (1 + k alpha c_t))
  *
- * Photons come one by one: bright frames are noisier. No model of calcium.h says so; log p(f | s) is
- * written here, and the rest is learned from the traces alone. docs/guide/spikes.md explains how.
+ * Photons come one by one, so bright frames are noisier. No model of calcium.h says that, so log
+ * p(f | s) is written here. DeepSpike learns the rest from the traces alone (docs/guide/spikes.md).
  */
 #include "vdi.h"
 #include <math.h>
