@@ -5,6 +5,7 @@
 #   make bench-quick          a smoke test of the programs, some seconds
 #   make bench-docs           PEERS=1, then the tables into docs/results/bench-intel.md, or -amd.md
 #   make bench ONLY=n=64      rows whose name has this text;  QUESTIONS="gemm tape"  these programs alone
+#   make build/bench/joints QUESTIONS=joints      a program that has no rows in the tables (folds, case_penalty ...)
 #
 # Uses CC, CFLAGS, LDFLAGS, B (build directory) and VDI_DIR (where vdi.h is) of the including Makefile.
 

@@ -1,13 +1,12 @@
-/* examples/demo_penalty.c - a penalty that keeps an agent from exploring, found and let in slowly
+/* bench/case_penalty.c - a penalty that keeps an agent from exploring, found and let in slowly
  *
- *     cc -O2 -I. -DVDI_IMPLEMENTATION examples/demo_penalty.c -o demo_penalty -lm -pthread
- *     ./demo_penalty [picture.svg]
+ *     make build/bench/case_penalty QUESTIONS=case_penalty
+ *     build/bench/case_penalty [picture.svg]
  *
  * A walker in a square wants to the other bank of a river, which has a ford in one place. Wading
  * costs more the farther from the ford, so an agent that has not found it learns to stay on its
  * bank. The influence of each component shows what holds it; a schedule of that component's weight
- * has it cross anywhere first, then where it is cheap. docs/guide/sacd-cases.md tells more.
- * Longer than the other examples, because it brings an environment and its figure.
+ * has it cross anywhere first, then where it is cheap. Its table is in docs/guide/sacd-cases.md.
  */
 #include "vdi.h"
 #include <math.h>

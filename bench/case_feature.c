@@ -1,13 +1,12 @@
-/* examples/demo_feature.c - an observation that is missing, found by the error of one value
+/* bench/case_feature.c - an observation that is missing, found by the error of one value
  *
- *     cc -O2 -I. -DVDI_IMPLEMENTATION examples/demo_feature.c -o demo_feature -lm -pthread
- *     ./demo_feature [picture.svg]
+ *     make build/bench/case_feature QUESTIONS=case_feature
+ *     build/bench/case_feature [picture.svg]
  *
  * A house is heated. Comfort depends on the temperature; the bill on a tariff that is dear or cheap
  * for about twenty hours each. An agent that is not told the tariff learns all the same, and its
  * return does not show that something is missing. The value of each component against the return
- * that followed does: the bill stays unexplained. docs/guide/sacd-cases.md tells more.
- * Longer than the other examples, because it brings an environment and its figure.
+ * that followed does: the bill stays unexplained. Its table is in docs/guide/sacd-cases.md.
  */
 #include "vdi.h"
 #include <math.h>

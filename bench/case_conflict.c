@@ -1,13 +1,13 @@
-/* examples/demo_conflict.c - components of a value that fight over one trunk
+/* bench/case_conflict.c - components of a value that fight over one trunk
  *
- *     cc -O2 -I. -DVDI_IMPLEMENTATION examples/demo_conflict.c -o demo_conflict -lm -pthread
- *     ./demo_conflict [picture.svg]
+ *     make build/bench/case_conflict QUESTIONS=case_conflict
+ *     build/bench/case_conflict [picture.svg [hidden]]
  *
  * A critic with 16-16 units learns three components of a one-step task, of sizes 10, 1 and 0.1. The
  * mean of their gradients is the large one's, and many of its steps work against the others. CAGrad
  * turns the step, within a ball about the mean, towards the component that gains least. The critic
- * is used without an agent: the question is about values. docs/guide/sacd-cases.md tells more.
- * Longer than the other examples, because it brings its figure.
+ * is used without an agent: the question is about values. `hidden` measures the conflict at the last
+ * hidden layer. Its table is in docs/guide/sacd-cases.md.
  */
 #include "vdi.h"
 #include <math.h>
@@ -19,9 +19,7 @@ enum { FITS = 1000, EVERY = 25, LOOKS = FITS / EVERY };
 static const char *const component[M] = {"large", "middle", "small"};
 static const char *const rule[RULES] = {"mean", "CAGrad 0.5", "CAGrad 0.9"};
 static const double radius[RULES] = {0, 0.5, 0.9}; /* CAGrad's c: 0 is the mean */
-#ifndef GRADIENT
-#define GRADIENT VDI_CRITIC_CAGRAD /* or VDI_CRITIC_CAGRAD_HIDDEN */
-#endif
+static vdi_critic_gradient gradient = VDI_CRITIC_CAGRAD;
 static vdi_error err;
 
 /* Means over seeds, for each rule and component i: share of steps d with <g_i, d> < 0, cosine of
@@ -87,7 +85,7 @@ static void train(uint64_t seed, int how) {
                             .hidden = {16, 16},
                             .batch = BATCH,
                             .rate = 3e-3,
-                            .gradient = GRADIENT,
+                            .gradient = gradient,
                             .cagrad_c = radius[how],
                             .has_cagrad_c = true,
                             .seed = seed};
@@ -144,6 +142,7 @@ static void draw(const char *path) {
 }
 
 int main(int argc, char **argv) {
+    if (argc > 2) gradient = VDI_CRITIC_CAGRAD_HIDDEN;
     for (int how = 0; how < RULES; how++) {
         for (uint64_t seed = 1; seed <= SEEDS; seed++)
             train(seed, how);
