@@ -181,9 +181,13 @@ STEPS ?= 2000
 SEED  ?= 1
 MEMBERS ?= 3
 .PHONY: pretrain
-pretrain: $(B)/examples/pretrain ## train the pretrained network again, from its seeds, and write weights.h
-	$(B)/examples/pretrain --steps $(STEPS) --seed $(SEED) --members $(MEMBERS) --checkpoint $(B)/pretrain \
+pretrain: $(B)/scripts/pretrain ## train the pretrained network again, from its seeds, and write weights.h
+	$(B)/scripts/pretrain --steps $(STEPS) --seed $(SEED) --members $(MEMBERS) --checkpoint $(B)/pretrain \
 	  --out include/vdi/model/pretrained/weights.h
+
+$(B)/scripts/%: scripts/%.c $(PARTS:%=$(B)/examples/vdi_impl-%.o)
+	@mkdir -p $(@D)
+	$(CC) $(C11) $(CFLAGS) $(DEPEND) -I. $^ -o $@ $(LDFLAGS) $(LIBS)
 
 -include bench/bench.mk
 

@@ -333,12 +333,13 @@ step_snippets() {
 }
 
 step_examples() {
-    for source in examples/*.c bench/*.c; do
+    for source in examples/*.c bench/*.c scripts/*.c; do
         [ -f "$source" ] || continue
         run gcc -std=gnu11 -fsyntax-only -Wall -Wextra -Werror -I. "$source"
     done
     # one path beside the scalar one: what the examples show does not depend on it, and each of them compiles the whole library
-    run $MAKE -s --no-print-directory examples B="$B/quick" CFLAGS="-O2 -DVDI_NO_SSE2 -DVDI_NO_AVX2"
+    run $MAKE -s --no-print-directory examples "$B/quick/scripts/pretrain" B="$B/quick" CFLAGS="-O2 -DVDI_NO_SSE2 -DVDI_NO_AVX2"
+    run "$B/quick/scripts/pretrain"
 }
 
 # The tool as a stranger uses it.

@@ -130,7 +130,7 @@ $(B)/mpi/%: examples/mpi/%.c examples/mpi/vdi_mpi.h $(PARTS:%=$(B)/examples/vdi_
 # Plain HTML of README, docs, examples with what they print, and the header; the browser page too, where it can be built.
 
 SITE    := $(B)/site
-PRINTED := $(patsubst examples/%.c,$(B)/printed/%.txt,$(filter-out examples/pretrain.c,$(wildcard examples/*.c)))
+PRINTED := $(patsubst examples/%.c,$(B)/printed/%.txt,$(wildcard examples/*.c))
 
 .PHONY: site
 site: $(LIB)/api.json $(PRINTED) ## build/site: guide, results, reference, examples, the browser page (needs python3)

@@ -1,4 +1,4 @@
-/* model/pretrained/weights.h - the weights of the pretrained network; made by examples/pretrain.c:
+/* model/pretrained/weights.h - the weights of the pretrained network; made by scripts/pretrain.c:
  *     pretrain --steps 2000 --seed 1 --members 3
  * Include it after vdi.h, in one file, and hand &vdi_pretrained_shipped to vdi_pretrained_create.
  * The numbers come from simulations alone and are as free as the code (MIT). Order and

@@ -1,11 +1,10 @@
-/* examples/pretrain.c - how the pretrained spike network is made, from simulated cells and a seed
+/* scripts/pretrain.c - how the pretrained spike network is made, from simulated cells and a seed
  *
- *     cc -O2 -I. -DVDI_IMPLEMENTATION examples/pretrain.c -o pretrain -lm -pthread
+ *     cc -O2 -I. -DVDI_IMPLEMENTATION scripts/pretrain.c -o pretrain -lm -pthread
  *     ./pretrain                    a short taste
  *     make pretrain                 the real run, which writes model/pretrained/weights.h
  *
- * This is a recipe, not a lesson, and therefore longer than the other examples: everything that
- * decides the weights stands here, so that anybody can make them again.
+ * Everything that decides the weights stands here, so that anybody can make them again.
  *
  * A pool of simulated traces is kept, and a few of them are replaced in every step, so that no
  * trace is seen often; of a long one up to a minute is kept, with the statistics of all of it. A
@@ -14,8 +13,7 @@
  *   - the negative log likelihood of the true spike counts under independent Poisson bins,
  *   - that of the counts in windows of 200 ms under negative binomial distributions, whose spread
  *     the network tells: in bursts, and where the height of one spike is uncertain, counts vary
- *     more than
- *     Poisson's, and a network that knows it is not drawn to the loudest events,
+ *     more than Poisson's, and a network that knows it is not drawn to the loudest events,
  *   - the squared error of rates smoothed by 100 ms, over their variance in the crop,
  *   - the squared error of the denoised trace.
  * Adam with a warm-up and a cosine; what is shipped is the moving average of the weights. Networks
@@ -25,8 +23,7 @@
  *
  * Options: --steps N  --seed N  --members M (seeds N ... N+M-1)  --out HEADER
  * --checkpoint PREFIX (of a file for each seed, written now and then and on Ctrl-C; a run whose
- * file is there goes on from it and ends in the same bits)  --set FIELD=VALUE (of the population,
- * as
+ * file is there goes on from it and ends in the same bits)  --set FIELD=VALUE (of the population:
  * rate.low=0.1)  --size CHANNELS,WIDTH,LAYERS,CONTEXT,HIDDEN.
  */
 #include "vdi.h"
@@ -589,7 +586,7 @@ static void write_header(const char *path, const vdi_pretrained *net, const char
     (void)vdi_pretrained_pack(net, NULL, scale, word);
     need(vdi_writer_open(&w, path, &err));
     vdi_write_text(&w, "/* model/pretrained/weights.h - the weights of the pretrained network; "
-                       "made by examples/pretrain.c:\n *     ");
+                       "made by scripts/pretrain.c:\n *     ");
     vdi_write_text(&w, command);
     vdi_write_text(&w, before_weights);
     write_scales(&w, scale, scales);
