@@ -3,8 +3,8 @@
  *     cc -O2 -I. -DVDI_IMPLEMENTATION examples/flds.c -o flds -lm -pthread && ./flds [picture.svg]
  *
  * A point wanders in the plane. Each of 40 neurons fires along the stripes of a wave of its own, so
- * no rate is a monotone function of the position, and a log-linear read-out is hopeless. From the
- * spike counts alone the fLDS finds the path on the map. docs/guide/flds.md explains the model.
+ * a log-linear read-out is hopeless. From the spike counts alone the fLDS finds the path.
+ * docs/guide/flds.md explains the model.
  */
 #include "vdi.h"
 #include <math.h>
@@ -14,7 +14,6 @@
 enum { TRIALS = 60, HELD = 10, T = 100, N = 40, D = 2, BINS = TRIALS * T, FIRST = BINS - HELD * T };
 static double z[BINS][D]; /* where the point was */
 static double y[BINS][N]; /* spike counts */
-
 static vdi_vilds *model;
 static vdi_vilds_data *train, *test; /* the last HELD trials are for testing */
 static double mean[HELD * T][D];     /* posterior means of the test trials */
@@ -30,23 +29,11 @@ static void need(vdi_status status) {
 static void wander(vdi_rng *rng) {
     const double angle = 2 * VDI_PI / 40, decay = 0.985, sd = sqrt(1 - decay * decay);
     for (int b = 0; b < BINS; b++) {
-        double old[D] = {0, 0}, noise = 1;
-        if (b % T) {
-            old[0] = decay * (cos(angle) * z[b - 1][0] - sin(angle) * z[b - 1][1]);
-            old[1] = decay * (sin(angle) * z[b - 1][0] + cos(angle) * z[b - 1][1]);
-            noise = sd;
-        }
         for (int i = 0; i < D; i++)
-            z[b][i] = old[i] + noise * vdi_rng_normal(rng);
-    }
-}
-
-static void fire(double (*wave)[D], const double *phase, vdi_rng *rng) {
-    for (int b = 0; b < BINS; b++) {
-        for (int n = 0; n < N; n++) {
-            double crest = cos(wave[n][0] * z[b][0] + wave[n][1] * z[b][1] + phase[n]);
-            y[b][n] = (double)vdi_rng_poisson(rng, 0.1 + 2 * exp(2 * (crest - 1)));
-        }
+            z[b][i] = (b % T ? sd : 1) * vdi_rng_normal(rng);
+        if (b % T == 0) continue; /* a trial starts */
+        z[b][0] += decay * (cos(angle) * z[b - 1][0] - sin(angle) * z[b - 1][1]);
+        z[b][1] += decay * (sin(angle) * z[b - 1][0] + cos(angle) * z[b - 1][1]);
     }
 }
 
@@ -59,7 +46,12 @@ static void simulate(void) {
         phase[n] = 2 * VDI_PI * vdi_rng_uniform(&rng);
     }
     wander(&rng);
-    fire(wave, phase, &rng);
+    for (int b = 0; b < BINS; b++) {
+        for (int n = 0; n < N; n++) {
+            double crest = cos(wave[n][0] * z[b][0] + wave[n][1] * z[b][1] + phase[n]);
+            y[b][n] = (double)vdi_rng_poisson(&rng, 0.1 + 2 * exp(2 * (crest - 1)));
+        }
+    }
 }
 
 /* Sixteen starts: some end in maps that are folded, and their bound tells. */
@@ -81,13 +73,12 @@ static double judge(void) {
     double amortised, refined, r2;
     vdi_flds_scores scores;
     vdi_vilds_query refine = {.refine = 8};
-    vdi_vilds_result out = {.mean = &mean[0][0]};
+    vdi_vilds_result out = {.mean = mean[0]};
     need(vdi_vilds_score(model, test, NULL, &amortised, &err));
     need(vdi_vilds_score(model, test, &refine, &refined, &err));
     need(vdi_flds_score(model, test, NULL, &scores, &err));
     need(vdi_vilds_infer(model, test, &refine, &out, &err));
-    const int64_t rows = HELD * T;
-    need(vdi_score_linear_r2(rows, D, &mean[0][0], D, z[FIRST], rows, work, NULL, &r2, &err));
+    need(vdi_score_linear_r2(HELD * T, D, mean[0], D, z[FIRST], HELD * T, work, NULL, &r2, &err));
     printf("bound on new trials: %.3f nats per bin, %.3f refined\n", amortised, refined);
     printf("one neuron from the others: %.3f bits per spike\n", scores.lno_bits);
     printf("one bin from those before:  %.3f bits per spike\n", scores.one_step_bits);
@@ -96,7 +87,8 @@ static double judge(void) {
 }
 
 /* Four paths (T,D), as they were or as they are found, in one panel. */
-static void draw_paths(vdi_panel *p, double (*path)[D]) {
+static void draw_paths(vdi_panel *p, const char *title, double (*path)[D]) {
+    p->title = title;
     for (int trial = 0; trial < 4; trial++) {
         vdi_tensor points = vdi_tensor_2d(path[trial * T], VDI_F64, T, D);
         vdi_series *line = vdi_panel_line(p, NULL, vdi_tensor_index(points, 1, 1));
@@ -109,13 +101,8 @@ static void draw(const char *path) {
     vdi_figure f;
     vdi_figure_desc desc = {.cols = 2, .height = 300};
     vdi_figure_init(&f, &desc);
-    vdi_panel *left = vdi_figure_panel(&f, 0, 0), *right = vdi_figure_panel(&f, 0, 1);
-    left->title = "where the point was";
-    right->title = "what the model finds";
-    right->x.label = "latent 1";
-    right->y.label = "latent 2";
-    draw_paths(left, &z[FIRST]);
-    draw_paths(right, mean);
+    draw_paths(vdi_figure_panel(&f, 0, 0), "where the point was", &z[FIRST]);
+    draw_paths(vdi_figure_panel(&f, 0, 1), "the latents that the model finds", mean);
     need(vdi_svg_save(path, &f, &err));
     vdi_figure_free(&f);
 }
