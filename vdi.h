@@ -5093,8 +5093,12 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_smooth(const vdi_lds *lds, vdi_lds_data
 /** The posterior of bins that follow each other: means ms (bins,d), covariances Ps (bins,d,d), and
  * Pc (bins,d,d) with Cov(z_{t+1}, z_t | y), which a trial's last bin does not have. */
 typedef struct vdi_lds_stretch {
-    int64_t trial, first, bins;
-    const double *ms, *Ps, *Pc;
+    int64_t trial;    /**< which */
+    int64_t first;    /**< its first bin here, from 0 */
+    int64_t bins;     /**< how many */
+    const double *ms; /**< (bins,d) */
+    const double *Ps; /**< (bins,d,d) */
+    const double *Pc; /**< (bins,d,d) */
 } vdi_lds_stretch;
 /** Takes a stretch; what it returns below 0 ends the smoothing. */
 typedef vdi_status (*vdi_lds_take_fn)(void *user, const vdi_lds_stretch *s, vdi_error *err);
@@ -35947,6 +35951,8 @@ enum { VDI__SWARM_AHEAD = 8 }; /* bins of the path on which q expects a particle
 
 /* ======== q as a Markov chain ================================================================= */
 
+enum { VDI__SWARM_BLOCK = VDI__VILDS_BLOCK / 2 }; /* trials at once: they are on the stack */
+
 /* The particles of a block of trials. z_{t+1} | z_t ~ N(m_{t+1} - W_t (z_t - m_t), (L L')^{-1})
  * with
  * L of bin t+1; P of a trial: all runs, one behind another. */
@@ -35955,7 +35961,7 @@ typedef struct vdi__swarm {
     vdi_vilds_data *data;
     vdi_vilds_particles desc;
     int64_t from, B, T, d, P;
-    int64_t length[VDI__VILDS_BLOCK];
+    int64_t length[VDI__SWARM_BLOCK];
     double *L, *W, *mean;       /* (B,T,d,d), (B,T,d,d), (B,T,d) */
     double *z, *to;             /* (B,P,d): the last bin's, and this bin's */
     double *weight, *log_q, *r; /* (B,P): log weights, log q(to | z), what q says of the future */
@@ -36078,8 +36084,8 @@ VDI__FN void vdi__swarm_paths(const vdi__swarm *w, int64_t t, int64_t p,
 /* w->value of all particles at bin t. */
 VDI__FN vdi_status vdi__swarm_evaluate(vdi__swarm *w, int64_t t, vdi_error *err) {
     vdi_vilds *m = w->m;
-    vdi__vilds_item item[VDI__VILDS_BLOCK];
-    int64_t which[VDI__VILDS_BLOCK];
+    vdi__vilds_item item[VDI__SWARM_BLOCK];
+    int64_t which[VDI__SWARM_BLOCK];
     const int64_t count = vdi__swarm_windows(w, t, item, which), d = w->d;
     const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
     vdi__vilds_batch b;
@@ -36261,7 +36267,7 @@ VDI__FN void vdi__swarm_result(const vdi__swarm *w, int64_t i, double *log_p, do
 /* Trials w->from .. of which there are w->B. */
 VDI__FN vdi_status vdi__swarm_run(vdi__swarm *w, const vdi_vilds_query *q, double *log_p,
                                   double *se, vdi_error *err) {
-    vdi__vilds_item item[VDI__VILDS_BLOCK];
+    vdi__vilds_item item[VDI__SWARM_BLOCK];
     vdi__vilds_answer a;
     for (int64_t i = 0; i < w->B; i++) {
         item[i] = vdi__vilds_whole(w->data, w->from + i);
@@ -36300,7 +36306,7 @@ VDI__DEF vdi_status vdi_vilds_log_p(vdi_vilds *m, vdi_vilds_data *data,
     if (status < 0) return status;
     w.P = w.desc.count * w.desc.runs;
     const int64_t room = VDI__MAX(((int64_t)1 << 20) / (w.P * w.d), (int64_t)1);
-    const int64_t most = VDI__MIN(VDI__MIN(room, m->desc.train.batch), (int64_t)VDI__VILDS_BLOCK);
+    const int64_t most = VDI__MIN(VDI__MIN(room, m->desc.train.batch), (int64_t)VDI__SWARM_BLOCK);
     const bool old = vdi_tape_set_no_grad(m->tape, true);
     for (w.from = 0; w.from < data->trials && status >= 0; w.from += most) {
         w.B = VDI__MIN(most, data->trials - w.from);

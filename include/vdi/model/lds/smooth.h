@@ -40,8 +40,12 @@ VDI_API VDI_NODISCARD vdi_status vdi_lds_smooth(const vdi_lds *lds, vdi_lds_data
 /** The posterior of bins that follow each other: means ms (bins,d), covariances Ps (bins,d,d), and
  * Pc (bins,d,d) with Cov(z_{t+1}, z_t | y), which a trial's last bin does not have. */
 typedef struct vdi_lds_stretch {
-    int64_t trial, first, bins;
-    const double *ms, *Ps, *Pc;
+    int64_t trial;    /**< which */
+    int64_t first;    /**< its first bin here, from 0 */
+    int64_t bins;     /**< how many */
+    const double *ms; /**< (bins,d) */
+    const double *Ps; /**< (bins,d,d) */
+    const double *Pc; /**< (bins,d,d) */
 } vdi_lds_stretch;
 /** Takes a stretch; what it returns below 0 ends the smoothing. */
 typedef vdi_status (*vdi_lds_take_fn)(void *user, const vdi_lds_stretch *s, vdi_error *err);
