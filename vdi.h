@@ -13980,7 +13980,7 @@ VDI__FN void vdi__gemm_batch(const vdi__gemm_path *path, const vdi__gemm_args *g
  * VDI__PASS_FILE (their list, as seen from here); this file then includes that list once per pass.
  * In the single file the list is the file itself.
  * A pass is intrinsics in loops of constant counts: what gcc would do at -O2 beyond unrolling and
- * scheduling finds nothing there, and takes a quarter of the time.
+ * scheduling finds nothing there, and takes a third of the time.
  */
 #ifndef VDI_SELF
 #define VDI_SELF "vdi.h"
@@ -13995,6 +13995,8 @@ VDI__FN void vdi__gemm_batch(const vdi__gemm_path *path, const vdi__gemm_args *g
 #pragma GCC optimize("no-tree-vrp", "no-tree-pre", "no-thread-jumps", "no-gcse")
 #pragma GCC optimize("no-tree-slp-vectorize", "no-tree-loop-vectorize")
 #pragma GCC optimize("no-tree-tail-merge", "no-crossjumping")
+#pragma GCC optimize("no-tree-pta", "no-code-hoisting", "no-tree-sink", "no-split-paths")
+#pragma GCC optimize("no-rerun-cse-after-loop", "no-cse-follow-jumps")
 #endif
 #if VDI__HAVE_SCALAR
 #define VDI__ISA VDI__ISA_SCALAR
@@ -14940,7 +14942,7 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
  * VDI__PASS_FILE (their list, as seen from here); this file then includes that list once per pass.
  * In the single file the list is the file itself.
  * A pass is intrinsics in loops of constant counts: what gcc would do at -O2 beyond unrolling and
- * scheduling finds nothing there, and takes a quarter of the time.
+ * scheduling finds nothing there, and takes a third of the time.
  */
 #ifndef VDI_SELF
 #define VDI_SELF "vdi.h"
@@ -14955,6 +14957,8 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 #pragma GCC optimize("no-tree-vrp", "no-tree-pre", "no-thread-jumps", "no-gcse")
 #pragma GCC optimize("no-tree-slp-vectorize", "no-tree-loop-vectorize")
 #pragma GCC optimize("no-tree-tail-merge", "no-crossjumping")
+#pragma GCC optimize("no-tree-pta", "no-code-hoisting", "no-tree-sink", "no-split-paths")
+#pragma GCC optimize("no-rerun-cse-after-loop", "no-cse-follow-jumps")
 #endif
 #if VDI__HAVE_SCALAR
 #define VDI__ISA VDI__ISA_SCALAR
