@@ -27,6 +27,8 @@ static char *text_kept(const char *s) {
 #undef strdup
 #define strdup text_kept
 
+#include "../../examples/vdi/system_posix.c"
+
 #include "../../examples/vdi/help.c"
 #define rows help_rows
 #include "../../examples/vdi/options.c"
