@@ -2669,6 +2669,23 @@ typedef struct vdi__gemm_args {
     vdi_act act;
     double act_param;
 } vdi__gemm_args;
+/* A product without bias and activation */
+VDI__INLINE vdi__gemm_args vdi__gemm_product(int flags, size_t m, size_t n, size_t k, const void *a,
+                                             size_t lda, const void *b, size_t ldb, void *c,
+                                             size_t ldc) {
+    vdi__gemm_args g = VDI__ZERO;
+    g.flags = flags;
+    g.m = m;
+    g.n = n;
+    g.k = k;
+    g.a = a;
+    g.lda = lda;
+    g.b = b;
+    g.ldb = ldb;
+    g.c = c;
+    g.ldc = ldc;
+    return g;
+}
 /* As many products of one shape: elements from one operand to the next */
 typedef struct vdi__gemm_many {
     size_t count, step_a, step_b, step_c;
@@ -10050,11 +10067,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_safetensors_save(const char *path, const vd
  *
  * Read: cells between commas, semicolons, tabs or spaces (the first of these that the first row
  * holds, but not commas that all stand within numbers, beside another of them), in quotes or not
- * (RFC 4180), lines ended by LF or CRLF. A first row with a cell that is no number, or in quotes, is
- * the header. Empty cells, "nan" and "NA" are NaN. Empty lines and lines that begin with '#' are
+ * (RFC 4180), lines ended by LF or CRLF. A first row with a cell that is no number, or in quotes,
+ * is the header. Empty cells, "nan" and "NA" are NaN. Empty lines and lines that begin with '#' are
  * ignored. A row of another length, or a word or a decimal comma in place of a number, is
- * VDI_ERR_FORMAT and names line and cell. Written: commas, LF, the fewest digits that read back, NaN
- * as nan.
+ * VDI_ERR_FORMAT and names line and cell. Written: commas, LF, the fewest digits that read back,
+ * NaN as nan.
  * Does NOT: text columns, decimal commas. Memory: one block for text that is freed, one for the
  * values.
  */
@@ -13924,17 +13941,7 @@ VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) 
 VDI__FN void vdi__gemm_plain(const vdi__gemm_path *path, int flags, size_t m, size_t n, size_t k,
                              const void *a, size_t lda, const void *b, size_t ldb, void *c,
                              size_t ldc) {
-    vdi__gemm_args g = VDI__ZERO;
-    g.flags = flags;
-    g.m = m;
-    g.n = n;
-    g.k = k;
-    g.a = a;
-    g.lda = lda;
-    g.b = b;
-    g.ldb = ldb;
-    g.c = c;
-    g.ldc = ldc;
+    const vdi__gemm_args g = vdi__gemm_product(flags, m, n, k, a, lda, b, ldb, c, ldc);
     vdi__gemm_run(path, &g);
 }
 
@@ -14556,17 +14563,7 @@ VDI__DEF void vdi_gemm_batch(vdi_dtype dtype, int flags, size_t count, size_t m,
     batch.step_a = step_a;
     batch.step_b = step_b;
     batch.step_c = step_c;
-    vdi__gemm_args g = VDI__ZERO;
-    g.flags = flags;
-    g.m = m;
-    g.n = n;
-    g.k = k;
-    g.a = a;
-    g.lda = lda;
-    g.b = b;
-    g.ldb = ldb;
-    g.c = c;
-    g.ldc = ldc;
+    const vdi__gemm_args g = vdi__gemm_product(flags, m, n, k, a, lda, b, ldb, c, ldc);
     vdi__kernels_of(dtype)->gemm_batch(&g, &batch);
 }
 
@@ -42681,8 +42678,8 @@ VDI__FN void vdi__ds_batch_recurrent(vdi_deepspike *m, const vdi__ds_pass *g, in
     }
 }
 
-/* Network, jobs, and the gradient of -bound/total added to the parameters. The theta gradient of each
- * snippet is left in g->d_theta. */
+/* Network, jobs, and the gradient of -bound/total added to the parameters. The theta gradient of
+ * each snippet is left in g->d_theta. */
 VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *mean,
                                      vdi_error *err) {
     const vdi_deepspike_desc *d = &m->desc;
@@ -58758,9 +58755,9 @@ VDI_SHARED VDI_V VDI_PN(vdi__trigamma)(VDI_V x) {
  * pass
  *
  * What costs less than a call shares one loop, which asks for the op once for every four vectors;
- * the SHORT ones, of which small nodes of the tape are made, have their own. Of the rest, a function
- * that is used often has a loop of its own, and the others one that calls them: a loop costs as much
- * to compile as a function.
+ * the SHORT ones, of which small nodes of the tape are made, have their own. Of the rest, a
+ * function that is used often has a loop of its own, and the others one that calls them: a loop
+ * costs as much to compile as a function.
  */
 
 /* ---- one argument ------------------------------------------------------------------------------

@@ -6,8 +6,8 @@
  * A critic with 16-16 units learns three components of a one-step task, of sizes 10, 1 and 0.1. The
  * mean of their gradients is the large one's, and many of its steps work against the others. CAGrad
  * turns the step, within a ball about the mean, towards the component that gains least. The critic
- * is used without an agent: the question is about values. `hidden` measures the conflict at the last
- * hidden layer. Its table is in docs/guide/sacd-cases.md.
+ * is used without an agent: the question is about values. `hidden` measures the conflict at the
+ * last hidden layer. Its table is in docs/guide/sacd-cases.md.
  */
 #include "vdi.h"
 #include <math.h>

@@ -321,8 +321,8 @@ TEST(flds, encoder_first) {
     vdi_plds_destroy(plds);
 }
 
-/* A linear read-out of Poisson counts is a Poisson LDS, whose parameters are left as they are found;
- * with anything beside it the schedule is that of a network. */
+/* A linear read-out of Poisson counts is a Poisson LDS, whose parameters are left as they are
+ * found; with anything beside it the schedule is that of a network. */
 TEST(flds, a_poisson_lds_is_known) {
     vdi_vilds_desc desc = VDI__ZERO;
     desc.d = 2;

@@ -2,8 +2,8 @@
 #ifndef VDI_TESTS_MAT_BYTES_H
 #define VDI_TESTS_MAT_BYTES_H
 
-/* Made by SciPy 1.10, scipy.io.savemat(f, {...}, do_compression=...), with the date taken out of the
- * header; the comment is the dictionary. */
+/* Made by SciPy 1.10, scipy.io.savemat(f, {...}, do_compression=...), with the date taken out of
+ * the header; the comment is the dictionary. */
 static const unsigned char mat_two[] = {
     /* x=np.array([[1.5, 2.5], [3.5, 4.5]]), counts=np.array([[3, 1, 4]], "u1"); not packed */
     77, 65, 84, 76, 65, 66,  32,  53,  46,  48,  32,  77, 65,  84, 45, 102, 105, 108, 101, 32,

@@ -256,7 +256,7 @@ TEST(observation, constant_models_have_the_data_s_moments) {
     }
 }
 
-/* Of real values: N(mean, sd^2) of what each channel had in training, nothing of what is missing. */
+/* Of real values: N(mean, sd^2) of what each channel had in training, and 0 for missing ones. */
 TEST(observation, constant_model_of_real_values) {
     double train[6] = {1, -10, 3, -30, 8, -20}, test[4] = {2, -15, NAN, -40}, log_p[4];
     vdi_error err = {0};

@@ -135,8 +135,9 @@ TEST(ranks, a_sum_that_fails_is_an_error) {
     vdi_vilds_destroy(m);
 }
 
-/* ---- several processes in one: what a step adds up depends on what it has added up before, so each
- * of them runs it again and again, with what the others said last time, until all is said --------- */
+/* ---- several processes in one: what a step adds up depends on what it has added up before, so
+ * each of them runs it again and again, with what the others said last time, until all is
+ * said ---- */
 
 enum { PROCESSES = 3, SUMS = 64, NUMBERS = 2048 };
 

@@ -1,4 +1,4 @@
-/* deepspike.c - DeepSpike learned by several processes: each takes its share of every step's snippets
+/* deepspike.c - DeepSpike learned by several processes: each takes its share of a step's snippets
  *
  *     make mpi && mpirun -n 4 build/mpi/deepspike     (Debian: openmpi-bin, libopenmpi-dev)
  *
@@ -11,8 +11,8 @@
 enum { CELLS = 4, FRAMES = 1200, STEPS = 40 };
 static double f[CELLS][FRAMES];
 
-/* Spikes at 0.5 Hz, a calcium trace that decays within half a second, noise. Every process makes the
- * same data; yours would read the same file. */
+/* Spikes at 0.5 Hz, a calcium trace that decays within half a second, noise. Every process makes
+ * the same data; yours would read the same file. */
 static void simulate(void) {
     for (int i = 0; i < CELLS; i++) {
         vdi_rng rng = vdi_rng_make(1, (uint64_t)i);

@@ -13,8 +13,9 @@ enum { TRIALS = 30, T = 80, N = 12, D = 3, STEPS = 40 };
 static double y[TRIALS][T][N];
 static int64_t lengths[TRIALS];
 
-/* Two oscillators and a slow drift behind twelve channels; a twentieth of the values is missing, the
- * trials differ in length. Every process makes the same data; yours would read the same file. */
+/* Two oscillators and a slow drift behind twelve channels; a twentieth of the values is missing,
+ * the trials differ in length. Every process makes the same data; yours would read the same
+ * file. */
 static void simulate(void) {
     for (int i = 0; i < TRIALS; i++) {
         vdi_rng rng = vdi_rng_make(1, (uint64_t)i);

@@ -68,8 +68,8 @@ static void page(demo *m, const double *trace, const double *truth, const double
     vdi_figure_free(&f);
 }
 
-/* Held against what the trace shows by itself: above that by two standard errors over the cells, and
- * good from half of what it leaves on. */
+/* Held against what the trace shows by itself: above that by two standard errors over the cells,
+ * and good from half of what it leaves on. */
 static void row_of_correlations(demo *m, const char *what, const double *r, const double *trace,
                                 int cells, double since) {
     double mean = 0, shown = 0;

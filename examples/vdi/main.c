@@ -67,7 +67,7 @@ int main(int argc, char **argv) {
     vdi_pool_destroy(r.pool);
     free(r.options);
     run_close(&r);
-    /* a run that was done within the second that it had is interrupted to the script that it is in */
+    /* done within the second that it had: still interrupted to the script that called it */
     if (code == DONE && interrupted()) code = INTERRUPTED;
     return finish(code == INTERRUPTED ? interrupted_code() : code);
 }

@@ -1,5 +1,5 @@
-/* tests/portable/server.c - a simulator for vdi sacd --env-cmd: the pendulum over standard input and
- * output. server [STEPS]: after so many it stops to answer. For systems without a shell. */
+/* tests/portable/server.c - a simulator for vdi sacd --env-cmd: the pendulum over standard input
+ * and output. server [STEPS]: after so many it no longer answers. For systems without a shell. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -12,11 +12,11 @@
  *
  * Read: cells between commas, semicolons, tabs or spaces (the first of these that the first row
  * holds, but not commas that all stand within numbers, beside another of them), in quotes or not
- * (RFC 4180), lines ended by LF or CRLF. A first row with a cell that is no number, or in quotes, is
- * the header. Empty cells, "nan" and "NA" are NaN. Empty lines and lines that begin with '#' are
+ * (RFC 4180), lines ended by LF or CRLF. A first row with a cell that is no number, or in quotes,
+ * is the header. Empty cells, "nan" and "NA" are NaN. Empty lines and lines that begin with '#' are
  * ignored. A row of another length, or a word or a decimal comma in place of a number, is
- * VDI_ERR_FORMAT and names line and cell. Written: commas, LF, the fewest digits that read back, NaN
- * as nan.
+ * VDI_ERR_FORMAT and names line and cell. Written: commas, LF, the fewest digits that read back,
+ * NaN as nan.
  * Does NOT: text columns, decimal commas. Memory: one block for text that is freed, one for the
  * values.
  */

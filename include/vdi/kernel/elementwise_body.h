@@ -2,9 +2,9 @@
  * pass
  *
  * What costs less than a call shares one loop, which asks for the op once for every four vectors;
- * the SHORT ones, of which small nodes of the tape are made, have their own. Of the rest, a function
- * that is used often has a loop of its own, and the others one that calls them: a loop costs as much
- * to compile as a function.
+ * the SHORT ones, of which small nodes of the tape are made, have their own. Of the rest, a
+ * function that is used often has a loop of its own, and the others one that calls them: a loop
+ * costs as much to compile as a function.
  */
 
 /* ---- one argument ------------------------------------------------------------------------------

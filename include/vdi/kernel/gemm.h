@@ -75,6 +75,23 @@ typedef struct vdi__gemm_args {
     vdi_act act;
     double act_param;
 } vdi__gemm_args;
+/* A product without bias and activation */
+VDI__INLINE vdi__gemm_args vdi__gemm_product(int flags, size_t m, size_t n, size_t k, const void *a,
+                                             size_t lda, const void *b, size_t ldb, void *c,
+                                             size_t ldc) {
+    vdi__gemm_args g = VDI__ZERO;
+    g.flags = flags;
+    g.m = m;
+    g.n = n;
+    g.k = k;
+    g.a = a;
+    g.lda = lda;
+    g.b = b;
+    g.ldb = ldb;
+    g.c = c;
+    g.ldc = ldc;
+    return g;
+}
 /* As many products of one shape: elements from one operand to the next */
 typedef struct vdi__gemm_many {
     size_t count, step_a, step_b, step_c;
@@ -115,17 +132,7 @@ VDI__DEF void vdi_gemm_batch(vdi_dtype dtype, int flags, size_t count, size_t m,
     batch.step_a = step_a;
     batch.step_b = step_b;
     batch.step_c = step_c;
-    vdi__gemm_args g = VDI__ZERO;
-    g.flags = flags;
-    g.m = m;
-    g.n = n;
-    g.k = k;
-    g.a = a;
-    g.lda = lda;
-    g.b = b;
-    g.ldb = ldb;
-    g.c = c;
-    g.ldc = ldc;
+    const vdi__gemm_args g = vdi__gemm_product(flags, m, n, k, a, lda, b, ldb, c, ldc);
     vdi__kernels_of(dtype)->gemm_batch(&g, &batch);
 }
 

@@ -391,17 +391,7 @@ VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) 
 VDI__FN void vdi__gemm_plain(const vdi__gemm_path *path, int flags, size_t m, size_t n, size_t k,
                              const void *a, size_t lda, const void *b, size_t ldb, void *c,
                              size_t ldc) {
-    vdi__gemm_args g = VDI__ZERO;
-    g.flags = flags;
-    g.m = m;
-    g.n = n;
-    g.k = k;
-    g.a = a;
-    g.lda = lda;
-    g.b = b;
-    g.ldb = ldb;
-    g.c = c;
-    g.ldc = ldc;
+    const vdi__gemm_args g = vdi__gemm_product(flags, m, n, k, a, lda, b, ldb, c, ldc);
     vdi__gemm_run(path, &g);
 }
 

@@ -205,8 +205,8 @@ VDI__FN void vdi__ds_batch_recurrent(vdi_deepspike *m, const vdi__ds_pass *g, in
     }
 }
 
-/* Network, jobs, and the gradient of -bound/total added to the parameters. The theta gradient of each
- * snippet is left in g->d_theta. */
+/* Network, jobs, and the gradient of -bound/total added to the parameters. The theta gradient of
+ * each snippet is left in g->d_theta. */
 VDI__FN vdi_status vdi__ds_batch_run(vdi_deepspike *m, vdi__ds_pass *g, double *mean,
                                      vdi_error *err) {
     const vdi_deepspike_desc *d = &m->desc;
