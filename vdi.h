@@ -8318,8 +8318,8 @@ typedef struct vdi_env {
     int64_t actions;                /**< numbers in an action, each in [-1,1] */
     int64_t components;             /**< m, numbers in a reward; their sum is the scalar reward */
     int64_t limit;                  /**< steps of the longest episode; 0: none */
-    const char *const *observation; /**< (observations) names, or NULL */
-    const char *const *action;      /**< (actions) names, or NULL */
+    const char *const *observation; /**< (observations) names as "speed (rad/s)", or NULL */
+    const char *const *action;      /**< (actions) names as "torque (2 N m)", or NULL */
     const char *const *component;   /**< (components) names */
     /** Begin episode number `episode` of the run `seed`; writes the first observation. */
     vdi_status (*reset)(void *self, uint64_t seed, uint64_t episode, float *obs, vdi_error *err);
@@ -46128,8 +46128,8 @@ VDI__DEF void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, f
     vdi__pendulum_look(p, obs);
 }
 
-static const char *const vdi__pendulum_observation[] = {"cos", "sin", "speed"};
-static const char *const vdi__pendulum_action[] = {"torque"};
+static const char *const vdi__pendulum_observation[] = {"cos", "sin", "speed (rad/s)"};
+static const char *const vdi__pendulum_action[] = {"torque (2 N m)"};
 static const char *const vdi__pendulum_component[] = {"angle", "speed", "torque"};
 
 static const vdi_env_entry vdi__env_pendulum = {
@@ -46450,10 +46450,11 @@ VDI__FN vdi_status vdi__navigate_step(void *self, const float *action, float *ob
 }
 
 static const char *const vdi__navigate_observation[] = {
-    "x",           "y",           "vx",          "vy",          "goal_x",      "goal_y",
-    "obstacle0_x", "obstacle0_y", "obstacle0_r", "obstacle1_x", "obstacle1_y", "obstacle1_r",
-    "obstacle2_x", "obstacle2_y", "obstacle2_r", "fuel"};
-static const char *const vdi__navigate_action[] = {"thrust_x", "thrust_y"};
+    "x (5 m)",           "y (5 m)",           "vx (2 m/s)",        "vy (2 m/s)",
+    "goal_x (5 m)",      "goal_y (5 m)",      "obstacle0_x (5 m)", "obstacle0_y (5 m)",
+    "obstacle0_r (5 m)", "obstacle1_x (5 m)", "obstacle1_y (5 m)", "obstacle1_r (5 m)",
+    "obstacle2_x (5 m)", "obstacle2_y (5 m)", "obstacle2_r (5 m)", "fuel (tanks)"};
+static const char *const vdi__navigate_action[] = {"thrust_x (2 m/s^2)", "thrust_y (2 m/s^2)"};
 static const char *const vdi__navigate_component[] = {"goal", "obstacles", "fuel", "time"};
 
 static const vdi_env_entry vdi__env_navigate = {
@@ -46543,8 +46544,9 @@ VDI__FN vdi_status vdi__cartpole_choose(void *self, const float *action, float *
     return VDI_OK;
 }
 
-static const char *const vdi__cartpole_observation[] = {"place", "speed", "angle", "spin"};
-static const char *const vdi__cartpole_action[] = {"push"};
+static const char *const vdi__cartpole_observation[] = {"place (2.4 m)", "speed (2 m/s)",
+                                                        "angle (12 degrees)", "spin (2 rad/s)"};
+static const char *const vdi__cartpole_action[] = {"push (10 N)"};
 static const char *const vdi__cartpole_choices[] = {"left", "nothing", "right"};
 static const char *const vdi__cartpole_component[] = {"upright", "centre", "effort"};
 

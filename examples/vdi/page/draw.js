@@ -25,15 +25,29 @@ function shape(tag, attributes = {}, ...children) {
 const LEFT = 46;
 const RIGHT = 936;
 
-function axis(low, high, height, ticks) {
-  const lines = [];
-  for (let k = 0; k <= ticks; k++) {
-    const y = height - 8 - ((height - 20) * k) / ticks;
-    lines.push(shape("line", { x1: LEFT, x2: RIGHT, y1: y, y2: y, stroke: "var(--line)" }));
-    const value = format(low + ((high - low) * k) / ticks);
-    lines.push(shape("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, value));
+// Round numbers of [low, high], 1, 2 or 5 times a power of ten apart, at most `most` + 1 of them.
+function ticks(low, high, most) {
+  const power = 10 ** Math.floor(Math.log10((high - low) / most));
+  const step = [1, 2, 5, 10].map((k) => k * power).find((s) => (high - low) / s <= most);
+  const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  const marks = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) {
+    marks.push({ value: k * step, label: (k * step).toFixed(digits) });
   }
-  return lines;
+  return marks;
+}
+
+// Where a value of [low, high] stands in a chart that is so high.
+function upward(low, high, height) {
+  return (v) => height - 8 - ((height - 20) * (v - low)) / (high - low);
+}
+
+function axis(low, high, height) {
+  const y = upward(low, high, height);
+  return ticks(low, high, 5).flatMap(({ value, label }) => [
+    shape("line", { x1: LEFT, x2: RIGHT, y1: y(value), y2: y(value), stroke: "var(--line)" }),
+    shape("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, label),
+  ]);
 }
 
 // The lowest and highest sum of what is stacked below and above zero, and of the line.
@@ -49,16 +63,16 @@ function limits(rows, line) {
   return high - low < 1e-12 ? [low, low + 1] : [low, high];
 }
 
-// Steps under a chart: five ticks.
-function times(steps, height) {
-  const marks = [];
-  for (let k = 0; k <= 4; k++) {
-    const step = Math.round(((steps - 1) * k) / 4);
-    const x = LEFT + ((RIGHT - LEFT) * step) / Math.max(steps - 1, 1);
-    const anchor = k === 0 ? "start" : k === 4 ? "end" : "middle";
-    marks.push(shape("text", { x, y: height + 6, "text-anchor": anchor }, `${step}`));
-  }
-  return marks;
+// Steps under a chart, from 0 to `last`: round numbers, and the word where none stands.
+function times(last, height) {
+  const x = (step) => LEFT + ((RIGHT - LEFT) * step) / Math.max(last, 1);
+  const marks = ticks(0, Math.max(last, 1), 8).filter(({ value }) => value <= 0.94 * last);
+  const text = (at, anchor, label) =>
+    shape("text", { x: at, y: height + 6, "text-anchor": anchor }, label);
+  return [
+    ...marks.map(({ value, label }) => text(x(value), value ? "middle" : "start", label)),
+    text(RIGHT, "end", "step"),
+  ];
 }
 
 // A chart over time: its x gives the place of a step, `now` marks one, and a pointer over it tells
@@ -67,7 +81,7 @@ function place(node, title, height, steps, drawn, told) {
   const x = (k) => LEFT + ((RIGHT - LEFT) * k) / Math.max(steps - 1, 1);
   const now = shape("line", { class: "now", y1: 12, y2: height - 8, stroke: INK });
   const box = { viewBox: `0 0 940 ${height + 10}`, role: "img", "aria-label": title };
-  const picture = shape("svg", box, ...drawn, ...times(steps, height), now);
+  const picture = shape("svg", box, ...drawn, ...times(steps - 1, height), now);
   const hover = element("p", { class: "hover" }, "\u00a0");
   const stepAt = (event) => {
     const frame = picture.getBoundingClientRect();
@@ -95,8 +109,8 @@ function lines(node, title, names, rows, dashed, height) {
   let high = Math.max(...[0].concat(maximum(all)));
   if (high - low < 1e-12) high = low + 1;
   const x = (k) => LEFT + ((RIGHT - LEFT) * k) / Math.max(rows.length - 1, 1);
-  const y = (v) => height - 8 - ((height - 20) * (v - low)) / (high - low);
-  const drawn = axis(low, high, height, 4);
+  const y = upward(low, high, height);
+  const drawn = axis(low, high, height);
   const line = (from, i, dash) => {
     const points = from.map((row, k) => `${x(k).toFixed(1)},${y(row[i]).toFixed(1)}`).join(" ");
     const style = { points, fill: "none", stroke: color(i), "stroke-width": 1.5 };
@@ -124,11 +138,11 @@ function chart(node, title, names, rows, line, height) {
   const steps = rows.length;
   const [low, high] = limits(rows, line);
   const x = (k) => LEFT + ((RIGHT - LEFT) * k) / Math.max(steps - 1, 1);
-  const y = (v) => height - 8 - ((height - 20) * (v - low)) / (high - low);
+  const y = upward(low, high, height);
   const point = (k, v) => `${x(k).toFixed(1)},${y(v).toFixed(1)}`;
   const up = new Float64Array(steps);
   const down = new Float64Array(steps);
-  const drawn = axis(low, high, height, 4);
+  const drawn = axis(low, high, height);
   for (let i = 0; i < rows[0].length; i++) {
     const top = [];
     const base = [];

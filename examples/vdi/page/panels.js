@@ -75,10 +75,10 @@ function drawAxis(name, taken, rows, labels) {
   const x = (k) => 40 + ((wide - 50) * k) / Math.max(last, 1);
   const y = (v) => height - 22 - ((height - 36) * (v - low)) / (high - low);
   const drawn = [];
-  for (let k = 0; k <= 3; k++) {
-    const v = low + ((high - low) * k) / 3;
-    drawn.push(shape("line", { x1: 40, x2: wide - 10, y1: y(v), y2: y(v), stroke: "var(--line)" }));
-    drawn.push(shape("text", { x: 36, y: y(v) + 4, "text-anchor": "end" }, format(v)));
+  for (const { value, label } of ticks(low, high, 4)) {
+    const at = y(value);
+    drawn.push(shape("line", { x1: 40, x2: wide - 10, y1: at, y2: at, stroke: "var(--line)" }));
+    drawn.push(shape("text", { x: 36, y: at + 4, "text-anchor": "end" }, label));
   }
   labels.forEach(([at, text]) =>
     drawn.push(shape("text", { x: x(at), y: height - 6, "text-anchor": "middle" }, text)),
@@ -149,18 +149,14 @@ function drawCurves() {
   const low = minimum(values);
   const high = Math.max(maximum(values), low + 1e-9);
   const x = (k) => LEFT + ((RIGHT - LEFT) * k) / most;
-  const y = (v) => height - 8 - ((height - 20) * (v - low)) / (high - low);
-  const drawn = axis(low, high, height, 4);
+  const y = upward(low, high, height);
+  const drawn = axis(low, high, height);
   data.curves.forEach((c, i) => {
     const points = c.step[0].map((k, n) => `${x(k).toFixed(1)},${y(c.value[0][n]).toFixed(1)}`);
     const style = { points: points.join(" "), fill: "none", stroke: color(i), "stroke-width": 1.5 };
     drawn.push(shape("polyline", style));
   });
-  for (let k = 0; k <= 4; k++) {
-    const anchor = k === 0 ? "start" : k === 4 ? "end" : "middle";
-    const at = { x: x((most * k) / 4), y: height + 8, "text-anchor": anchor };
-    drawn.push(shape("text", at, `${Math.round((most * k) / 4)}`));
-  }
+  drawn.push(...times(most, height));
   const title = "Return of training over steps, mean of 20 episodes";
   const box = { viewBox: `0 0 ${wide} ${height + 12}`, role: "img", "aria-label": title };
   const names = keys(data.curves.map((c) => c.name));

@@ -102,8 +102,9 @@ VDI__FN vdi_status vdi__cartpole_choose(void *self, const float *action, float *
     return VDI_OK;
 }
 
-static const char *const vdi__cartpole_observation[] = {"place", "speed", "angle", "spin"};
-static const char *const vdi__cartpole_action[] = {"push"};
+static const char *const vdi__cartpole_observation[] = {"place (2.4 m)", "speed (2 m/s)",
+                                                        "angle (12 degrees)", "spin (2 rad/s)"};
+static const char *const vdi__cartpole_action[] = {"push (10 N)"};
 static const char *const vdi__cartpole_choices[] = {"left", "nothing", "right"};
 static const char *const vdi__cartpole_component[] = {"upright", "centre", "effort"};
 

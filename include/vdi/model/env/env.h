@@ -46,8 +46,8 @@ typedef struct vdi_env {
     int64_t actions;                /**< numbers in an action, each in [-1,1] */
     int64_t components;             /**< m, numbers in a reward; their sum is the scalar reward */
     int64_t limit;                  /**< steps of the longest episode; 0: none */
-    const char *const *observation; /**< (observations) names, or NULL */
-    const char *const *action;      /**< (actions) names, or NULL */
+    const char *const *observation; /**< (observations) names as "speed (rad/s)", or NULL */
+    const char *const *action;      /**< (actions) names as "torque (2 N m)", or NULL */
     const char *const *component;   /**< (components) names */
     /** Begin episode number `episode` of the run `seed`; writes the first observation. */
     vdi_status (*reset)(void *self, uint64_t seed, uint64_t episode, float *obs, vdi_error *err);

@@ -145,10 +145,11 @@ VDI__FN vdi_status vdi__navigate_step(void *self, const float *action, float *ob
 }
 
 static const char *const vdi__navigate_observation[] = {
-    "x",           "y",           "vx",          "vy",          "goal_x",      "goal_y",
-    "obstacle0_x", "obstacle0_y", "obstacle0_r", "obstacle1_x", "obstacle1_y", "obstacle1_r",
-    "obstacle2_x", "obstacle2_y", "obstacle2_r", "fuel"};
-static const char *const vdi__navigate_action[] = {"thrust_x", "thrust_y"};
+    "x (5 m)",           "y (5 m)",           "vx (2 m/s)",        "vy (2 m/s)",
+    "goal_x (5 m)",      "goal_y (5 m)",      "obstacle0_x (5 m)", "obstacle0_y (5 m)",
+    "obstacle0_r (5 m)", "obstacle1_x (5 m)", "obstacle1_y (5 m)", "obstacle1_r (5 m)",
+    "obstacle2_x (5 m)", "obstacle2_y (5 m)", "obstacle2_r (5 m)", "fuel (tanks)"};
+static const char *const vdi__navigate_action[] = {"thrust_x (2 m/s^2)", "thrust_y (2 m/s^2)"};
 static const char *const vdi__navigate_component[] = {"goal", "obstacles", "fuel", "time"};
 
 static const vdi_env_entry vdi__env_navigate = {

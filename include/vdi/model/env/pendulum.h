@@ -86,8 +86,8 @@ VDI__DEF void vdi_env_pendulum_place(vdi_env *env, double angle, double speed, f
     vdi__pendulum_look(p, obs);
 }
 
-static const char *const vdi__pendulum_observation[] = {"cos", "sin", "speed"};
-static const char *const vdi__pendulum_action[] = {"torque"};
+static const char *const vdi__pendulum_observation[] = {"cos", "sin", "speed (rad/s)"};
+static const char *const vdi__pendulum_action[] = {"torque (2 N m)"};
 static const char *const vdi__pendulum_component[] = {"angle", "speed", "torque"};
 
 static const vdi_env_entry vdi__env_pendulum = {
