@@ -14,14 +14,15 @@ VDI_KERNEL void VDI_PN(vdi__linalg_lanes_load)(const void *from, int64_t count, 
                                                void *to_) {
     const VDI_T *x = (const VDI_T *)from, *alive = (const VDI_T *)alive_;
     VDI_T *to = (VDI_T *)to_;
-    for (int64_t i = 0; i < count; i++, to += VDI_W) {
+    for (int64_t i = 0, diagonal = 0; i < count; i++, to += VDI_W) {
         VDI_T t[VDI_W];
-        for (int64_t l = 0; l < VDI_W; l++)
+        for (int64_t l = 0; n > 1 && l < VDI_W; l++)
             t[l] = x[i + (l < n ? l : n - 1) * step];
-        VDI_V v = VDI_VLOAD(t);
+        VDI_V v = n > 1 ? VDI_VLOAD(t) : VDI_VSET1(x[i]);
         if (alive) {
-            const VDI_V other = VDI_VSET1(VDI_C(d && i / d == i % d));
-            v = VDI_VSEL(VDI_VGT(VDI_VLOAD(alive), VDI_VZERO()), v, other);
+            const bool one = d > 0 && i == diagonal;
+            v = VDI_VSEL(VDI_VGT(VDI_VLOAD(alive), VDI_VZERO()), v, VDI_VSET1(VDI_C(one)));
+            if (one) diagonal += d + 1;
         }
         VDI_VSTORE(to, v);
     }
@@ -139,11 +140,13 @@ VDI_KERNEL void VDI_PN(vdi__linalg_lanes_mean)(int64_t d, const void *a_, const 
                                                const void *other, void *out) {
     const VDI_T *a = (const VDI_T *)a_;
     const VDI_M on = VDI_VGT(VDI_VLOAD((const VDI_T *)alive), VDI_VZERO());
-    for (int64_t i = 0; i < d * d; i++) {
-        const VDI_V sum =
-            VDI_VADD(VDI_VLOAD(a + i * VDI_W), VDI_VLOAD(a + (i % d * d + i / d) * VDI_W));
-        VDI_VSTORE((VDI_T *)out + i * VDI_W, VDI_VSEL(on, VDI_VMUL(sum, VDI_VSET1(VDI_C(0.5))),
-                                                      VDI_VLOAD((const VDI_T *)other + i * VDI_W)));
+    for (int64_t i = 0; i < d; i++) {
+        for (int64_t j = 0; j < d; j++) {
+            const int64_t at = (i * d + j) * VDI_W;
+            const VDI_V sum = VDI_VADD(VDI_VLOAD(a + at), VDI_VLOAD(a + (j * d + i) * VDI_W));
+            const VDI_V mean = VDI_VMUL(sum, VDI_VSET1(VDI_C(0.5)));
+            VDI_VSTORE((VDI_T *)out + at, VDI_VSEL(on, mean, VDI_VLOAD((const VDI_T *)other + at)));
+        }
     }
 }
 
