@@ -16513,8 +16513,8 @@ VDI__DEF void vdi_blocktri_marginals_adjoint(const vdi_blocktri *bt, const void 
 
 enum { VDI__KALMAN_LANES = 16 }; /* at most */
 
-/* Lane matrices of scratch: eight d x d, six d-vectors, and the pivots of every bin for one log at
- * the end. */
+/* Lane matrices of scratch: eight d x d, six d-vectors, and of every bin the log of its pivots'
+ * product. */
 VDI__DEF size_t vdi_kalman_worksize(const vdi_kalman_desc *desc) {
     if (desc->d < 1 || desc->T < 1 || desc->groups < 1 || desc->nrhs < 1 || desc->d > 4096)
         return SIZE_MAX;
@@ -16586,11 +16586,15 @@ VDI__FN vdi_status vdi__kalman_end(const vdi__kalman *r, vdi_error *err) {
                          (long long)r->bad_group, (long long)r->bad_time);
 }
 
+/* The length of a lane. */
+VDI__FN int64_t vdi__kalman_length(const vdi__kalman *r, int64_t l) {
+    return r->desc->lengths ? r->desc->lengths[r->g + VDI__MIN(l, r->n - 1)] : r->T;
+}
+
 /* Which lanes have bin t. */
 VDI__FN void vdi__kalman_alive(const vdi__kalman *r, int64_t t, vdi__kalman_lanes *alive) {
     for (int64_t l = 0; l < r->lanes; l++) {
-        const int64_t g = r->g + (l < r->n ? l : r->n - 1);
-        const bool on = t < (r->desc->lengths ? r->desc->lengths[g] : r->T);
+        const bool on = t < vdi__kalman_length(r, l);
         if (r->size == sizeof(float))
             alive->f32[l] = on;
         else
@@ -16729,13 +16733,17 @@ VDI__FN void vdi__kalman_take_run(vdi__kalman *r) {
     r->run.work = r->fixed + (size_t)(4 * d * ld) * r->size;
 }
 
-/* Do all lanes of this round have bin t, or not, as they have the bin at hand? */
-VDI__FN bool vdi__kalman_same_alive(const vdi__kalman *r, int64_t t) {
-    vdi__kalman_lanes other;
-    if (!r->desc->lengths) return true;
-    memset(&other, 0, sizeof other);
-    vdi__kalman_alive(r, t, &other);
-    return memcmp(&other, &r->alive, r->unit) == 0;
+/* The bins around t that the same lanes have: from *first on, until before *end. */
+VDI__FN void vdi__kalman_same_alive(const vdi__kalman *r, int64_t t, int64_t *first, int64_t *end) {
+    *first = 0;
+    *end = r->T;
+    for (int64_t l = 0; l < r->n && l < r->lanes; l++) {
+        const int64_t length = vdi__kalman_length(r, l);
+        if (length > t)
+            *end = VDI__MIN(*end, length);
+        else
+            *first = VDI__MAX(*first, length);
+    }
 }
 
 /* ---- filter ---------------------------------------------------------------------------------- */
@@ -16744,7 +16752,7 @@ typedef struct vdi__kalman_filter {
     const char *W, *h, *c;
     char *mp, *Pp, *mf, *Pf;
     /* lane matrices */
-    char *a, *q, *eye, *p, *l, *w, *x, *g, *k, *m, *hv, *e, *pivots, *state, *logdet;
+    char *a, *q, *eye, *p, *l, *w, *x, *g, *k, *m, *hv, *e, *logs, *state, *logdet;
 } vdi__kalman_filter;
 
 /* Is what lane l sees in bin t what it saw in the bin before? */
@@ -16782,7 +16790,7 @@ VDI__FN void vdi__kalman_filter_settle(vdi__kalman *r, const vdi__kalman_filter 
 VDI__FN void vdi__kalman_covariance(vdi__kalman *r, const vdi__kalman_filter *f, const void *Q0,
                                     const vdi__kalman_lanes *before, int64_t t) {
     const size_t at = vdi__kalman_cov(r, t), vector = r->unit;
-    char *pivot = f->pivots + (size_t)t * vector;
+    char *pivot = f->logs + (size_t)t * vector;
     if (t == 0) {
         r->k->lanes_load(Q0, r->dd, 0, 1, NULL, 0, f->p);
     } else {
@@ -16802,6 +16810,7 @@ VDI__FN void vdi__kalman_covariance(vdi__kalman *r, const vdi__kalman_filter *f,
     vdi__kalman_product(r, r->d, f->w, false, f->l, 1, NULL, f->x);
     vdi__kalman_product(r, r->d, f->l, true, f->x, 1, f->eye, f->g);
     vdi__kalman_factor(r, f->g, t, &r->alive, pivot);
+    vdi_log(r->desc->dtype, (size_t)r->lanes, pivot, pivot);
     for (int64_t i = 0; i < r->dd; i++) {
         memcpy(f->k + (size_t)i * vector, f->l + (size_t)(i % r->d * r->d + i / r->d) * vector,
                vector);
@@ -16828,9 +16837,10 @@ VDI__FN void vdi__kalman_update(const vdi__kalman *r, const vdi__kalman_filter *
 /* From bin t on, at which all lanes are steady: for how many bins? */
 VDI__FN int64_t vdi__kalman_filter_stretch(const vdi__kalman *r, const vdi__kalman_filter *f,
                                            int64_t t) {
-    int64_t end = t + 1;
-    for (bool same = true; end < r->T; end++) {
-        same = vdi__kalman_same_alive(r, end);
+    int64_t first, last, end = t + 1;
+    vdi__kalman_same_alive(r, t, &first, &last);
+    if (r->desc->shared_w) return last - t;
+    for (bool same = true; end < last; end++) {
         for (int64_t l = 0; same && l < r->lanes && l < r->n; l++)
             same = !r->steady[l] || vdi__kalman_same_w(r, f, l, end);
         if (!same) break;
@@ -16865,8 +16875,8 @@ VDI__FN void vdi__kalman_filter_run(vdi__kalman *r, const vdi__kalman_filter *f,
     const size_t bin = (size_t)r->d * r->size;
     vdi__kalman_repeat(r, f->Pp, t, bins, t - 1, r->T);
     vdi__kalman_repeat(r, f->Pf, t, bins, t - 1, r->T);
-    char *pivots = f->pivots + (size_t)t * r->unit;
-    vdi__kalman_fill(pivots, pivots - r->unit, r->unit, bins);
+    char *logs = f->logs + (size_t)t * r->unit;
+    vdi__kalman_fill(logs, logs - r->unit, r->unit, bins);
     for (int64_t l = 0; l < r->lanes && l < r->n; l++) {
         const bool alive = vdi__kalman_is_alive(r, &r->alive, l);
         for (int64_t s = 0; !alive && s < r->desc->nrhs; s++) {
@@ -16905,7 +16915,7 @@ VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A
         *matrix[i] = vdi__kalman_take(&r, dd);
     for (size_t i = 0; i < VDI__COUNT(vector); i++)
         *vector[i] = vdi__kalman_take(&r, d);
-    f.pivots = vdi__kalman_take(&r, T);
+    f.logs = vdi__kalman_take(&r, T);
     f.state = vdi__kalman_take(&r, nrhs * d);
     f.logdet = vdi__kalman_take(&r, 1);
     vdi__kalman_take_run(&r);
@@ -16930,8 +16940,7 @@ VDI__DEF vdi_status vdi_kalman_filter(const vdi_kalman_desc *desc, const void *A
                 vdi__kalman_update(&r, &f, s, t);
         }
         /* the products are square roots of determinants, so their logs count twice */
-        vdi_log(desc->dtype, (size_t)(T * r.lanes), f.pivots, f.pivots);
-        r.k->lanes_twice(T, f.pivots, f.logdet);
+        r.k->lanes_twice(T, f.logs, f.logdet);
         vdi__kalman_alive(&r, -1, &r.alive);
         r.k->lanes_store((char *)logdet + (size_t)r.g * r.size, 1, 1, r.n, &r.alive, f.logdet);
     }
@@ -17023,9 +17032,9 @@ VDI__FN void vdi__kalman_smooth_mean(const vdi__kalman *r, const vdi__kalman_smo
 /* From bin t back, at which all lanes are steady: for how many bins? */
 VDI__FN int64_t vdi__kalman_smoother_stretch(const vdi__kalman *r, const vdi__kalman_smoother *f,
                                              int64_t t) {
-    int64_t first = t;
-    for (bool same = true; first > 0; first--) {
-        same = vdi__kalman_same_alive(r, first - 1);
+    int64_t first = t, least, end;
+    vdi__kalman_same_alive(r, t, &least, &end);
+    for (bool same = true; first > least; first--) {
         for (int64_t l = 0; same && l < r->lanes && l < r->n; l++)
             same = !r->steady[l] || vdi__kalman_smoother_same(r, f, l, first - 1);
         if (!same) break;
@@ -61300,14 +61309,15 @@ VDI_KERNEL void VDI_PN(vdi__linalg_lanes_load)(const void *from, int64_t count, 
                                                void *to_) {
     const VDI_T *x = (const VDI_T *)from, *alive = (const VDI_T *)alive_;
     VDI_T *to = (VDI_T *)to_;
-    for (int64_t i = 0; i < count; i++, to += VDI_W) {
+    for (int64_t i = 0, diagonal = 0; i < count; i++, to += VDI_W) {
         VDI_T t[VDI_W];
-        for (int64_t l = 0; l < VDI_W; l++)
+        for (int64_t l = 0; n > 1 && l < VDI_W; l++)
             t[l] = x[i + (l < n ? l : n - 1) * step];
-        VDI_V v = VDI_VLOAD(t);
+        VDI_V v = n > 1 ? VDI_VLOAD(t) : VDI_VSET1(x[i]);
         if (alive) {
-            const VDI_V other = VDI_VSET1(VDI_C(d && i / d == i % d));
-            v = VDI_VSEL(VDI_VGT(VDI_VLOAD(alive), VDI_VZERO()), v, other);
+            const bool one = d > 0 && i == diagonal;
+            v = VDI_VSEL(VDI_VGT(VDI_VLOAD(alive), VDI_VZERO()), v, VDI_VSET1(VDI_C(one)));
+            if (one) diagonal += d + 1;
         }
         VDI_VSTORE(to, v);
     }
@@ -61425,11 +61435,13 @@ VDI_KERNEL void VDI_PN(vdi__linalg_lanes_mean)(int64_t d, const void *a_, const 
                                                const void *other, void *out) {
     const VDI_T *a = (const VDI_T *)a_;
     const VDI_M on = VDI_VGT(VDI_VLOAD((const VDI_T *)alive), VDI_VZERO());
-    for (int64_t i = 0; i < d * d; i++) {
-        const VDI_V sum =
-            VDI_VADD(VDI_VLOAD(a + i * VDI_W), VDI_VLOAD(a + (i % d * d + i / d) * VDI_W));
-        VDI_VSTORE((VDI_T *)out + i * VDI_W, VDI_VSEL(on, VDI_VMUL(sum, VDI_VSET1(VDI_C(0.5))),
-                                                      VDI_VLOAD((const VDI_T *)other + i * VDI_W)));
+    for (int64_t i = 0; i < d; i++) {
+        for (int64_t j = 0; j < d; j++) {
+            const int64_t at = (i * d + j) * VDI_W;
+            const VDI_V sum = VDI_VADD(VDI_VLOAD(a + at), VDI_VLOAD(a + (j * d + i) * VDI_W));
+            const VDI_V mean = VDI_VMUL(sum, VDI_VSET1(VDI_C(0.5)));
+            VDI_VSTORE((VDI_T *)out + at, VDI_VSEL(on, mean, VDI_VLOAD((const VDI_T *)other + at)));
+        }
     }
 }
 
