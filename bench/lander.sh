@@ -10,13 +10,13 @@ mkdir -p "$runs"
 for one in "$@"; do
     out=$runs/${one%:*}_${one#*:}
     if [ ! -f "$out/eval.json" ]; then
-        if [ -f "$out/run.json" ]; then ./vdi sacd train --resume "$out" --quiet
+        if [ -f "$out/run.json" ]; then ./vdi sacd train --resume "$out" --trust --quiet
         else
             ./vdi sacd train --env-cmd build/box2d/lunar_lander --algo "${one%:*}" --seed "${one#*:}" --steps 200000 --hidden 256,256 --batch 128 ${FORM-} \
                 --eval-every 20000 --eval-episodes 20 --out "$out" --quiet
         fi
-        ./vdi sacd eval "$out/best.safetensors" --episodes 100 --seed 1000 --json --quiet > "$out/best.json"
-        ./vdi sacd eval "$out" --episodes 100 --seed 1000 --json --quiet > "$out/eval.part" && mv "$out/eval.part" "$out/eval.json"
+        ./vdi sacd eval "$out/best.safetensors" --trust --episodes 100 --seed 1000 --json --quiet > "$out/best.json"
+        ./vdi sacd eval "$out" --trust --episodes 100 --seed 1000 --json --quiet > "$out/eval.part" && mv "$out/eval.part" "$out/eval.json"
     fi
     echo "$one last $(cat "$out/eval.json") best $(cat "$out/best.json")"
 done
