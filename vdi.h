@@ -2662,6 +2662,8 @@ VDI_API void vdi_act_grad(vdi_dtype dtype, vdi_act act, double act_param, size_t
 typedef struct vdi__gemm_args {
     int flags;
     size_t m, n, k;
+    size_t runs, jump; /* more than one run: there are runs * k steps, and after each k of them a
+                          row of A goes on `jump` elements further (neither operand transposed) */
     const void *a, *b;
     size_t lda, ldb, ldc;
     void *c;
@@ -2691,11 +2693,12 @@ typedef struct vdi__gemm_many {
     size_t count, step_a, step_b, step_c;
 } vdi__gemm_many;
 /* One register tile: C (rows,cols) = init + A B over k steps; element (i,p) of A at a[i * ars + p *
- * acs], (p,j) of B at b[p * ldb + j] */
+ * acs], (p,j) of B at b[p * ldb + j]. As many steps again in each further run, for which A begins
+ * `jump` elements behind the last step's next; a tile of one vector has one run. */
 typedef struct vdi__tile {
     const void *a, *b, *init; /* init NULL: zero; ldinit 0: one row for all (a bias) */
     void *c;
-    size_t ars, acs, ldb, ldinit, ldc, k, rows, cols;
+    size_t ars, acs, ldb, ldinit, ldc, k, runs, jump, rows, cols;
     bool ahead; /* C is large: fetch the next tile of it early */
 } vdi__tile;
 typedef void vdi__tile_fn(const vdi__tile *t);
@@ -13637,6 +13640,8 @@ VDI__NOINLINE VDI__FN void vdi__gemm_slim(const vdi__gemm_path *path, const vdi_
     t.init = out;
     t.ldc = t.ldinit = width;
     t.ahead = false;
+    t.runs = 1;
+    t.jump = 0;
     t.ars = tb ? g->ldb : 1;
     t.acs = tb ? 1 : g->ldb;
     t.rows = g->n;
@@ -13682,6 +13687,8 @@ VDI__FN size_t vdi__gemm_row(const vdi__gemm_path *path, const vdi__gemm_args *g
     vdi__tile t;
     t.a = g->a;
     t.ahead = false;
+    t.runs = 1;
+    t.jump = 0;
     t.ars = 0;
     t.acs = g->flags & VDI_GEMM_TA ? g->lda : 1;
     t.ldb = g->ldb;
@@ -13765,6 +13772,8 @@ VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vd
     t.acs = ta ? g->lda : 1;
     t.ldc = g->ldc;
     t.ahead = g->m * g->ldc * size > (size_t)1 << 20;
+    t.runs = 1;
+    t.jump = 0;
     do {
         const size_t end = VDI__MIN(g->k, p + steps);
         for (size_t i0 = 0; i0 < g->m; i0 += VDI__GEMM_ROWS) {
@@ -13828,6 +13837,8 @@ VDI__FN void vdi__gemm_stream(const vdi__gemm_path *path, const vdi__gemm_args *
     t.ldb = g->ldb;
     t.ldc = g->ldc;
     t.ahead = false;
+    t.runs = 1;
+    t.jump = 0;
     for (size_t p = 0; p < g->k; p += steps) {
         const bool goes_on = p > 0 || accumulate;
         t.k = VDI__MIN(g->k - p, steps);
@@ -13893,6 +13904,8 @@ VDI__FN void vdi__gemm_tile_set(const vdi__gemm_args *g, vdi__tile *t) {
     t->k = g->k;
     t->cols = g->n;
     t->ahead = false;
+    t->runs = 1;
+    t->jump = 0;
 }
 
 /* The column of tiles that begins at *t, of m rows. */
@@ -13909,11 +13922,51 @@ VDI__FN void vdi__gemm_column(const vdi__gemm_path *path, vdi__tile *t, size_t m
     }
 }
 
+VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g);
+
+/* A product of several runs: as columns of tiles that go through all of them, or run by run. */
+VDI__NOINLINE VDI__FN void vdi__gemm_runs(const vdi__gemm_path *path, const vdi__gemm_args *g) {
+    const size_t size = path->size;
+    vdi__gemm_args part = *g;
+    part.runs = 1;
+    part.k = g->runs * g->k;
+    part.m = VDI__GEMM_LOW;
+    if (g->n > path->lanes && vdi__gemm_fits(path, &part)) {
+        for (size_t i = 0; i < g->m; i += part.m) {
+            vdi__tile t;
+            part.m = VDI__MIN(g->m - i, (size_t)VDI__GEMM_ROWS);
+            vdi__gemm_tile_set(&part, &t);
+            t.k = g->k;
+            t.runs = g->runs;
+            t.jump = g->jump;
+            vdi__gemm_column(path, &t, part.m);
+            if (g->act != VDI_ACT_NONE)
+                vdi__gemm_act(path, g, part.m, g->n, (char *)part.c, g->ldc);
+            part.a = (const char *)part.a + part.m * g->lda * size;
+            part.c = (char *)part.c + part.m * g->ldc * size;
+        }
+        return;
+    }
+    part.m = g->m;
+    part.k = g->k;
+    for (size_t run = 1; run <= g->runs; run++) {
+        part.act = run < g->runs ? VDI_ACT_NONE : g->act;
+        vdi__gemm_run(path, &part);
+        part.flags |= VDI_GEMM_ACC;
+        part.a = (const char *)part.a + (g->k + g->jump) * size;
+        part.b = (const char *)part.b + g->k * g->ldb * size;
+    }
+}
+
 VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) {
     const size_t lanes = path->lanes;
     const bool tb = (g->flags & VDI_GEMM_TB) != 0;
     size_t done = 0;
     if (g->m == 0 || g->n == 0) return;
+    if (g->runs > 1) {
+        vdi__gemm_runs(path, g);
+        return;
+    }
     if (g->m > 1 && vdi__gemm_fits(path, g)) {
         vdi__tile t;
         vdi__gemm_tile_set(g, &t);
@@ -14616,12 +14669,12 @@ VDI__FN void *vdi__offset_ptr(vdi_dtype dtype, void *p, int64_t i) {
     return (char *)p + i * (int64_t)vdi_dtype_size(dtype);
 }
 
-/* y[t] (+)= sum_j x[t - pad + j D] w[j] of one sequence, D the dilation. For D = 1 the frames in
-   the middle, pad <= t < T + pad - width + 1, meet no padding, and are one gemm over all taps at
-   once. Everything else goes tap by tap: tap j serves the frames max(0, pad - j D) <= t < min(T,
-   T + pad - j D), and neighbouring taps that serve the same frames are one gemm if D = 1. Those
-   frames begin at the bias, which is laid down first. (Tap by tap costs an eighth more than one
-   gemm at 24 channels: C is read and written once per tap.) */
+/* y[t] (+)= sum_j x[t - pad + j D] w[j] of one sequence, D the dilation. The frames in the middle,
+   pad <= t < T + pad - (width - 1) D, meet no padding, and are one gemm over all taps; for D > 1
+   with a run of k for each tap. At the ends it goes tap by tap: tap j serves the frames max(0, pad -
+   j D) <= t < min(T, T + pad - j D), and neighbouring taps that serve the same frames are one gemm
+   if D = 1. Those frames begin at the bias, which is laid down first. (All frames tap by tap take a
+   third longer at 32 channels: C is read and written once per tap.) */
 typedef struct vdi__conv {
     vdi_dtype dtype;
     int64_t t, cin, cout, width, pad, dilation;
@@ -14638,7 +14691,9 @@ VDI__FN void vdi__conv_rows(const vdi__conv *v, const void *x, void *y, int64_t 
     g.flags = first ? 0 : VDI_GEMM_ACC;
     g.m = (size_t)(to - from);
     g.n = (size_t)v->cout;
-    g.k = (size_t)(taps * v->cin);
+    g.k = (size_t)(v->dilation == 1 ? taps * v->cin : VDI__MIN(taps, (int64_t)1) * v->cin);
+    g.runs = (size_t)(v->dilation == 1 ? 1 : taps);
+    g.jump = (size_t)((v->dilation - 1) * v->cin);
     g.a = taps ? vdi__const_at(v->dtype, x, (from - v->pad + tap * v->dilation) * v->cin) : x;
     g.lda = (size_t)v->cin;
     g.b = vdi__const_at(v->dtype, v->w, tap * v->cin * v->cout);
@@ -14667,8 +14722,9 @@ VDI__FN void vdi__conv_edge(const vdi__conv *v, const void *x, void *y, int64_t 
 }
 
 VDI__FN void vdi__conv_run(const vdi__conv *v, int64_t batch, const void *x, void *y) {
-    const int64_t start = v->dilation == 1 ? VDI__MIN(VDI__MAX(v->pad, 0), v->t) : v->t;
-    const int64_t end = VDI__MAX(VDI__MIN(v->t, v->t + v->pad - v->width + 1), start);
+    const int64_t start = VDI__MIN(VDI__MAX(v->pad, 0), v->t);
+    const int64_t reach = (v->width - 1) * v->dilation;
+    const int64_t end = VDI__MAX(VDI__MIN(v->t, v->t + v->pad - reach), start);
     for (int64_t b = 0; b < batch; b++) {
         vdi__conv_edge(v, x, y, 0, start);
         vdi__conv_rows(v, x, y, start, end, 0, v->width, !v->accumulate, true);
@@ -59451,25 +59507,29 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, bool exa
             VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(c + i * ldc + j * VDI_W);
         }
     }
-    for (size_t p = t->k; p > 0; p--) {
-        if (mr == 8 && nv == 3) { /* B is in a near cache, its rows far apart */
-            VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(b + 6 * ldb + j * VDI_W);
-        }
-        VDI__UNROLL for (size_t j = 0; j < nv; j++) {
-            v[j] = masked && j + 1 == nv ? VDI_VLOADT(b + last, tail) : VDI_VLOAD(b + j * VDI_W);
-        }
-        VDI__UNROLL for (size_t i = 0; i < mr; i++) {
-            const VDI_V x = VDI_VSET1(exact ? a[i / 3 * 3][i % 3 * ars] : a[i][offset]);
-            VDI__UNROLL for (size_t j = 0; j < nv; j++) {
-                acc[i * nv + j] = VDI_VFMA(x, v[j], acc[i * nv + j]);
+    for (size_t run = exact ? 1 : t->runs; run > 0; run--) {
+        for (size_t p = t->k; p > 0; p--) {
+            if (mr == 8 && nv == 3) { /* B is in a near cache, its rows far apart */
+                VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(b + 6 * ldb + j * VDI_W);
             }
+            VDI__UNROLL for (size_t j = 0; j < nv; j++) {
+                v[j] =
+                    masked && j + 1 == nv ? VDI_VLOADT(b + last, tail) : VDI_VLOAD(b + j * VDI_W);
+            }
+            VDI__UNROLL for (size_t i = 0; i < mr; i++) {
+                const VDI_V x = VDI_VSET1(exact ? a[i / 3 * 3][i % 3 * ars] : a[i][offset]);
+                VDI__UNROLL for (size_t j = 0; j < nv; j++) {
+                    acc[i * nv + j] = VDI_VFMA(x, v[j], acc[i * nv + j]);
+                }
+            }
+            if (exact) {
+                VDI__UNROLL for (size_t i = 0; i < mr; i += 3) a[i] += acs;
+            } else {
+                offset += acs;
+            }
+            b += ldb;
         }
-        if (exact) {
-            VDI__UNROLL for (size_t i = 0; i < mr; i += 3) a[i] += acs;
-        } else {
-            offset += acs;
-        }
-        b += ldb;
+        offset += t->jump;
     }
     VDI__UNROLL for (size_t i = 0; i < mr; i++) {
         if (i == rows) break;

@@ -68,6 +68,8 @@ VDI_API void vdi_act_grad(vdi_dtype dtype, vdi_act act, double act_param, size_t
 typedef struct vdi__gemm_args {
     int flags;
     size_t m, n, k;
+    size_t runs, jump; /* more than one run: there are runs * k steps, and after each k of them a
+                          row of A goes on `jump` elements further (neither operand transposed) */
     const void *a, *b;
     size_t lda, ldb, ldc;
     void *c;
@@ -97,11 +99,12 @@ typedef struct vdi__gemm_many {
     size_t count, step_a, step_b, step_c;
 } vdi__gemm_many;
 /* One register tile: C (rows,cols) = init + A B over k steps; element (i,p) of A at a[i * ars + p *
- * acs], (p,j) of B at b[p * ldb + j] */
+ * acs], (p,j) of B at b[p * ldb + j]. As many steps again in each further run, for which A begins
+ * `jump` elements behind the last step's next; a tile of one vector has one run. */
 typedef struct vdi__tile {
     const void *a, *b, *init; /* init NULL: zero; ldinit 0: one row for all (a bias) */
     void *c;
-    size_t ars, acs, ldb, ldinit, ldc, k, rows, cols;
+    size_t ars, acs, ldb, ldinit, ldc, k, runs, jump, rows, cols;
     bool ahead; /* C is large: fetch the next tile of it early */
 } vdi__tile;
 typedef void vdi__tile_fn(const vdi__tile *t);

@@ -87,6 +87,8 @@ VDI__NOINLINE VDI__FN void vdi__gemm_slim(const vdi__gemm_path *path, const vdi_
     t.init = out;
     t.ldc = t.ldinit = width;
     t.ahead = false;
+    t.runs = 1;
+    t.jump = 0;
     t.ars = tb ? g->ldb : 1;
     t.acs = tb ? 1 : g->ldb;
     t.rows = g->n;
@@ -132,6 +134,8 @@ VDI__FN size_t vdi__gemm_row(const vdi__gemm_path *path, const vdi__gemm_args *g
     vdi__tile t;
     t.a = g->a;
     t.ahead = false;
+    t.runs = 1;
+    t.jump = 0;
     t.ars = 0;
     t.acs = g->flags & VDI_GEMM_TA ? g->lda : 1;
     t.ldb = g->ldb;
@@ -215,6 +219,8 @@ VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vd
     t.acs = ta ? g->lda : 1;
     t.ldc = g->ldc;
     t.ahead = g->m * g->ldc * size > (size_t)1 << 20;
+    t.runs = 1;
+    t.jump = 0;
     do {
         const size_t end = VDI__MIN(g->k, p + steps);
         for (size_t i0 = 0; i0 < g->m; i0 += VDI__GEMM_ROWS) {
@@ -278,6 +284,8 @@ VDI__FN void vdi__gemm_stream(const vdi__gemm_path *path, const vdi__gemm_args *
     t.ldb = g->ldb;
     t.ldc = g->ldc;
     t.ahead = false;
+    t.runs = 1;
+    t.jump = 0;
     for (size_t p = 0; p < g->k; p += steps) {
         const bool goes_on = p > 0 || accumulate;
         t.k = VDI__MIN(g->k - p, steps);
@@ -343,6 +351,8 @@ VDI__FN void vdi__gemm_tile_set(const vdi__gemm_args *g, vdi__tile *t) {
     t->k = g->k;
     t->cols = g->n;
     t->ahead = false;
+    t->runs = 1;
+    t->jump = 0;
 }
 
 /* The column of tiles that begins at *t, of m rows. */
@@ -359,11 +369,51 @@ VDI__FN void vdi__gemm_column(const vdi__gemm_path *path, vdi__tile *t, size_t m
     }
 }
 
+VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g);
+
+/* A product of several runs: as columns of tiles that go through all of them, or run by run. */
+VDI__NOINLINE VDI__FN void vdi__gemm_runs(const vdi__gemm_path *path, const vdi__gemm_args *g) {
+    const size_t size = path->size;
+    vdi__gemm_args part = *g;
+    part.runs = 1;
+    part.k = g->runs * g->k;
+    part.m = VDI__GEMM_LOW;
+    if (g->n > path->lanes && vdi__gemm_fits(path, &part)) {
+        for (size_t i = 0; i < g->m; i += part.m) {
+            vdi__tile t;
+            part.m = VDI__MIN(g->m - i, (size_t)VDI__GEMM_ROWS);
+            vdi__gemm_tile_set(&part, &t);
+            t.k = g->k;
+            t.runs = g->runs;
+            t.jump = g->jump;
+            vdi__gemm_column(path, &t, part.m);
+            if (g->act != VDI_ACT_NONE)
+                vdi__gemm_act(path, g, part.m, g->n, (char *)part.c, g->ldc);
+            part.a = (const char *)part.a + part.m * g->lda * size;
+            part.c = (char *)part.c + part.m * g->ldc * size;
+        }
+        return;
+    }
+    part.m = g->m;
+    part.k = g->k;
+    for (size_t run = 1; run <= g->runs; run++) {
+        part.act = run < g->runs ? VDI_ACT_NONE : g->act;
+        vdi__gemm_run(path, &part);
+        part.flags |= VDI_GEMM_ACC;
+        part.a = (const char *)part.a + (g->k + g->jump) * size;
+        part.b = (const char *)part.b + g->k * g->ldb * size;
+    }
+}
+
 VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g) {
     const size_t lanes = path->lanes;
     const bool tb = (g->flags & VDI_GEMM_TB) != 0;
     size_t done = 0;
     if (g->m == 0 || g->n == 0) return;
+    if (g->runs > 1) {
+        vdi__gemm_runs(path, g);
+        return;
+    }
     if (g->m > 1 && vdi__gemm_fits(path, g)) {
         vdi__tile t;
         vdi__gemm_tile_set(g, &t);

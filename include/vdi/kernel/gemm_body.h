@@ -55,25 +55,29 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, bool exa
             VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(c + i * ldc + j * VDI_W);
         }
     }
-    for (size_t p = t->k; p > 0; p--) {
-        if (mr == 8 && nv == 3) { /* B is in a near cache, its rows far apart */
-            VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(b + 6 * ldb + j * VDI_W);
-        }
-        VDI__UNROLL for (size_t j = 0; j < nv; j++) {
-            v[j] = masked && j + 1 == nv ? VDI_VLOADT(b + last, tail) : VDI_VLOAD(b + j * VDI_W);
-        }
-        VDI__UNROLL for (size_t i = 0; i < mr; i++) {
-            const VDI_V x = VDI_VSET1(exact ? a[i / 3 * 3][i % 3 * ars] : a[i][offset]);
-            VDI__UNROLL for (size_t j = 0; j < nv; j++) {
-                acc[i * nv + j] = VDI_VFMA(x, v[j], acc[i * nv + j]);
+    for (size_t run = exact ? 1 : t->runs; run > 0; run--) {
+        for (size_t p = t->k; p > 0; p--) {
+            if (mr == 8 && nv == 3) { /* B is in a near cache, its rows far apart */
+                VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(b + 6 * ldb + j * VDI_W);
             }
+            VDI__UNROLL for (size_t j = 0; j < nv; j++) {
+                v[j] =
+                    masked && j + 1 == nv ? VDI_VLOADT(b + last, tail) : VDI_VLOAD(b + j * VDI_W);
+            }
+            VDI__UNROLL for (size_t i = 0; i < mr; i++) {
+                const VDI_V x = VDI_VSET1(exact ? a[i / 3 * 3][i % 3 * ars] : a[i][offset]);
+                VDI__UNROLL for (size_t j = 0; j < nv; j++) {
+                    acc[i * nv + j] = VDI_VFMA(x, v[j], acc[i * nv + j]);
+                }
+            }
+            if (exact) {
+                VDI__UNROLL for (size_t i = 0; i < mr; i += 3) a[i] += acs;
+            } else {
+                offset += acs;
+            }
+            b += ldb;
         }
-        if (exact) {
-            VDI__UNROLL for (size_t i = 0; i < mr; i += 3) a[i] += acs;
-        } else {
-            offset += acs;
-        }
-        b += ldb;
+        offset += t->jump;
     }
     VDI__UNROLL for (size_t i = 0; i < mr; i++) {
         if (i == rows) break;
