@@ -3,12 +3,14 @@
  * a bootstrap particle filter
  *
  *     make build/bench/joints QUESTIONS=joints
- *     build/bench/joints MODEL [particles=100000] [steps=400] [design=40] [learn=1]
+ *     build/bench/joints MODEL [particles=100000] [steps=400] [design=3] [learn=1]
  *
  * MODEL: leverage, heavy, oscillator, gates, lorenz, or all. Each has 20 trials of 500 bins, drawn
- * from seed 1. The equations stand with the models below. The filter's likelihood is maximised by
- * a quadratic surface, fitted to its values at `design` points for each coefficient around the
- * parameters that the bound gives, and the standard errors come from that surface.
+ * from seed 1. The equations stand with the models below. The likelihood is maximised by a
+ * quadratic surface, fitted to its values at `design` points for each coefficient around the
+ * parameters that the bound gives, and the standard errors come from that surface. Its values are
+ * unbiased particle estimates, of particles that the learned posteriors guide and with the same
+ * random numbers at all parameters: a bootstrap filter with ten times the particles scatters more.
  */
 #include "bench.h"
 
@@ -62,18 +64,24 @@ static vdi_var leverage(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask, const v
     return sum(t, vdi_var_mul(t, normal(t, y, zero, sd), mask), move,
                normal(t, begin(t, z), zero, start));
 }
-static void leverage_step(const double *p, double before, vdi_rng *rng, double *z, bool first) {
+static void leverage_numbers(const double *p, double *c) {
     const double phi = tanh(p[0]), s = exp(p[1]), rho = tanh(p[3]);
-    const double e = before * exp(-0.5 * (p[2] + z[0])), n = vdi_rng_normal(rng);
-    z[0] =
-        first ? s / sqrt(1 - phi * phi) * n : phi * z[0] + s * (rho * e + sqrt(1 - rho * rho) * n);
+    c[0] = phi;
+    c[1] = s / sqrt(1 - phi * phi);
+    c[2] = p[2];
+    c[3] = s * rho;
+    c[4] = s * sqrt(1 - rho * rho);
 }
-static double leverage_log_p(const double *p, double y, const double *z) {
-    const double sd = 0.5 * (p[2] + z[0]);
-    return -0.5 * (y * y * exp(-2 * sd) + VDI_LOG_2PI) - sd;
+static void leverage_step(const double *c, double before, vdi_rng *rng, double *z, bool first) {
+    const double n = vdi_rng_normal(rng);
+    z[0] = first ? c[1] * n : c[0] * z[0] + c[3] * before * exp(-0.5 * (c[2] + z[0])) + c[4] * n;
 }
-static double leverage_draw(const double *p, const double *z, vdi_rng *rng) {
-    return exp(0.5 * (p[2] + z[0])) * vdi_rng_normal(rng);
+static double leverage_log_p(const double *c, double y, const double *z) {
+    const double variance = c[2] + z[0];
+    return -0.5 * (y * y * exp(-variance) + VDI_LOG_2PI + variance);
+}
+static double leverage_draw(const double *c, const double *z, vdi_rng *rng) {
+    return exp(0.5 * (c[2] + z[0])) * vdi_rng_normal(rng);
 }
 
 /* Ornstein-Uhlenbeck seen through Student's t: a = tanh p0, s = exp p1, w = exp p2, nu = exp p3;
@@ -90,20 +98,25 @@ static vdi_var heavy(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask, const vdi_
                vdi_var_mul(t, move, later(t, vdi_trial_mask(t, info))),
                normal(t, begin(t, z), zero, zero));
 }
-static void heavy_step(const double *p, double before, vdi_rng *rng, double *z, bool first) {
+static void heavy_numbers(const double *p, double *c) {
+    const double nu = exp(p[3]);
+    c[0] = tanh(p[0]);
+    c[1] = exp(p[1]);
+    c[2] = exp(p[2]);
+    c[3] = nu;
+    c[4] = lgamma(0.5 * (nu + 1)) - lgamma(0.5 * nu) - 0.5 * log(nu * VDI_PI) - p[2];
+}
+static void heavy_step(const double *c, double before, vdi_rng *rng, double *z, bool first) {
     (void)before;
-    z[0] = first ? vdi_rng_normal(rng) : tanh(p[0]) * z[0] + exp(p[1]) * vdi_rng_normal(rng);
+    z[0] = first ? vdi_rng_normal(rng) : c[0] * z[0] + c[1] * vdi_rng_normal(rng);
 }
-static double heavy_log_p(const double *p, double y, const double *z) {
-    static double nu, constant; /* the same for all particles */
-    const double e = (y - z[0]) * exp(-p[2]), df = exp(p[3]);
-    if (df != nu) constant = lgamma(0.5 * (df + 1)) - lgamma(0.5 * df) - 0.5 * log(df * VDI_PI);
-    nu = df;
-    return constant - p[2] - 0.5 * (df + 1) * log1p(e * e / df);
+static double heavy_log_p(const double *c, double y, const double *z) {
+    const double e = (y - z[0]) / c[2];
+    return c[4] - 0.5 * (c[3] + 1) * log1p(e * e / c[3]);
 }
-static double heavy_draw(const double *p, const double *z, vdi_rng *rng) {
-    const double df = exp(p[3]), n = vdi_rng_normal(rng);
-    return z[0] + exp(p[2]) * n / sqrt(2 * vdi_rng_gamma(rng, 0.5 * df) / df);
+static double heavy_draw(const double *c, const double *z, vdi_rng *rng) {
+    const double n = vdi_rng_normal(rng);
+    return z[0] + c[2] * n / sqrt(2 * vdi_rng_gamma(rng, 0.5 * c[3]) / c[3]);
 }
 
 /* Van der Pol's oscillator: mu = p0, q = exp p1, r = exp p2, h = 0.1; z_1 ~ N(0, I),
@@ -123,18 +136,24 @@ static vdi_var oscillator(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask,
                vdi_var_mul(t, move, later(t, vdi_trial_mask(t, info))),
                normal(t, begin(t, z), zero, zero));
 }
-static void oscillator_step(const double *p, double before, vdi_rng *rng, double *z, bool first) {
-    const double q = first ? 1 : exp(p[1]), x = z[0], v = z[1];
+static void oscillator_numbers(const double *p, double *c) {
+    c[0] = p[0];
+    c[1] = exp(p[1]);
+    c[2] = exp(p[2]);
+    c[3] = p[2] + 0.5 * VDI_LOG_2PI;
+}
+static void oscillator_step(const double *c, double before, vdi_rng *rng, double *z, bool first) {
+    const double q = first ? 1 : c[1], x = z[0], v = z[1];
     (void)before;
     z[0] = (first ? 0 : x + 0.1 * v) + q * vdi_rng_normal(rng);
-    z[1] = (first ? 0 : v + 0.1 * (p[0] * (1 - x * x) * v - x)) + q * vdi_rng_normal(rng);
+    z[1] = (first ? 0 : v + 0.1 * (c[0] * (1 - x * x) * v - x)) + q * vdi_rng_normal(rng);
 }
-static double oscillator_log_p(const double *p, double y, const double *z) {
-    const double e = (y - z[0]) * exp(-p[2]);
-    return -0.5 * (e * e + VDI_LOG_2PI) - p[2];
+static double oscillator_log_p(const double *c, double y, const double *z) {
+    const double e = (y - z[0]) / c[2];
+    return -0.5 * e * e - c[3];
 }
-static double oscillator_draw(const double *p, const double *z, vdi_rng *rng) {
-    return z[0] + exp(p[2]) * vdi_rng_normal(rng);
+static double oscillator_draw(const double *c, const double *z, vdi_rng *rng) {
+    return z[0] + c[2] * vdi_rng_normal(rng);
 }
 
 /* An autoregression that switches softly: a = tanh p0, b = tanh p1, s = exp p2, r = exp p3; a gate
@@ -156,18 +175,24 @@ static vdi_var gates(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask, const vdi_
     return sum(t, vdi_var_mul(t, seen, mask), vdi_var_mul(t, vdi_var_add(t, gate, move), inside),
                normal(t, begin(t, z), zero, zero));
 }
-static void gates_step(const double *p, double before, vdi_rng *rng, double *z, bool first) {
-    const double a = tanh(p[0]), b = tanh(p[1]), slope = a + (b - a) / (1 + exp(-z[0]));
+static void gates_numbers(const double *p, double *c) {
+    c[0] = tanh(p[0]);
+    c[1] = tanh(p[1]) - c[0];
+    c[2] = exp(p[3]);
+    c[3] = p[3] + 0.5 * VDI_LOG_2PI;
+    c[4] = exp(p[2]);
+}
+static void gates_step(const double *c, double before, vdi_rng *rng, double *z, bool first) {
+    const double slope = c[0] + c[1] / (1 + exp(-z[0]));
     (void)before;
-    z[1] = (first ? 0 : slope * z[1]) + (first ? 1 : exp(p[2])) * vdi_rng_normal(rng);
+    z[1] = (first ? 0 : slope * z[1]) + (first ? 1 : c[4]) * vdi_rng_normal(rng);
     z[0] = (first ? 0 : 0.97 * z[0]) + (first ? 1 : 0.5) * vdi_rng_normal(rng);
 }
-static double gates_log_p(const double *p, double y, const double *z) {
-    const double e = (y - z[1]) * exp(-p[3]);
-    return -0.5 * (e * e + VDI_LOG_2PI) - p[3];
+static double gates_log_p(const double *c, double y, const double *z) {
+    return oscillator_log_p(c, y, z + 1);
 }
-static double gates_draw(const double *p, const double *z, vdi_rng *rng) {
-    return z[1] + exp(p[3]) * vdi_rng_normal(rng);
+static double gates_draw(const double *c, const double *z, vdi_rng *rng) {
+    return oscillator_draw(c, z + 1, rng);
 }
 
 /* Lorenz's system by Euler steps of 0.02: rho = 10 p0, q = exp p1, r = exp p2;
@@ -192,11 +217,15 @@ static vdi_var lorenz(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask, const vdi
     return sum(t, vdi_var_mul(t, normal(t, y, axis(t, z, 0), vdi_trial_param(t, info, 2)), mask),
                vdi_var_mul(t, move, later(t, vdi_trial_mask(t, info))), first);
 }
-static void lorenz_step(const double *p, double before, vdi_rng *rng, double *z, bool first) {
-    const double q = first ? 5 : exp(p[1]), x = z[0], y = z[1], w = z[2];
+static void lorenz_numbers(const double *p, double *c) {
+    oscillator_numbers(p, c);
+    c[0] = 10 * p[0];
+}
+static void lorenz_step(const double *c, double before, vdi_rng *rng, double *z, bool first) {
+    const double q = first ? 5 : c[1], x = z[0], y = z[1], w = z[2];
     (void)before;
     z[0] = (first ? 0 : x + 0.2 * (y - x)) + q * vdi_rng_normal(rng);
-    z[1] = (first ? 0 : y + 0.02 * (x * (10 * p[0] - w) - y)) + q * vdi_rng_normal(rng);
+    z[1] = (first ? 0 : y + 0.02 * (x * (c[0] - w) - y)) + q * vdi_rng_normal(rng);
     z[2] = (first ? 25 : w + 0.02 * (x * y - 8.0 / 3 * w)) + q * vdi_rng_normal(rng);
 }
 
@@ -207,10 +236,11 @@ typedef struct joint_model {
     const char *param[FREE];
     double truth[FREE], start[FREE];
     vdi_log_joint_fn log_joint;
+    void (*numbers)(const double *p, double *c); /* what the next three need of the parameters */
     /* z of the next bin, given y of this one; or of the first bin */
-    void (*step)(const double *p, double before, vdi_rng *rng, double *z, bool first);
-    double (*log_p)(const double *p, double y, const double *z);
-    double (*draw)(const double *p, const double *z, vdi_rng *rng);
+    void (*step)(const double *c, double before, vdi_rng *rng, double *z, bool first);
+    double (*log_p)(const double *c, double y, const double *z);
+    double (*draw)(const double *c, const double *z, vdi_rng *rng);
 } joint_model;
 
 static const joint_model models[] = {
@@ -221,6 +251,7 @@ static const joint_model models[] = {
      {1.831781, -1.203973, -1, -0.693147},
      {1, -1, 0, 0},
      leverage,
+     leverage_numbers,
      leverage_step,
      leverage_log_p,
      leverage_draw},
@@ -231,6 +262,7 @@ static const joint_model models[] = {
      {1.831781, -1.203973, -0.916291, 1.098612},
      {1, -1, -0.5, 2},
      heavy,
+     heavy_numbers,
      heavy_step,
      heavy_log_p,
      heavy_draw},
@@ -241,6 +273,7 @@ static const joint_model models[] = {
      {1.5, -2.302585, -1.203973},
      {1, -1.5, -1},
      oscillator,
+     oscillator_numbers,
      oscillator_step,
      oscillator_log_p,
      oscillator_draw},
@@ -251,6 +284,7 @@ static const joint_model models[] = {
      {-0.549306, 1.472219, -0.693147, -1.203973},
      {0, 1, -0.5, -1},
      gates,
+     gates_numbers,
      gates_step,
      gates_log_p,
      gates_draw},
@@ -261,6 +295,7 @@ static const joint_model models[] = {
      {2.8, -1.203973, 0},
      {2.5, -0.5, 0.3},
      lorenz,
+     lorenz_numbers,
      lorenz_step,
      oscillator_log_p,
      oscillator_draw},
@@ -271,57 +306,91 @@ static const joint_model models[] = {
 static double y[TRIALS * BINS];
 
 static void simulate(const joint_model *m) {
+    double c[FREE];
+    m->numbers(m->truth, c);
     for (int b = 0; b < TRIALS; b++) {
         vdi_rng rng = vdi_rng_make(1, (uint64_t)b);
         double z[MOST] = {0};
         for (int i = 0; i < BINS; i++) {
-            m->step(m->truth, i ? y[b * BINS + i - 1] : 0, &rng, z, i == 0);
-            y[b * BINS + i] = m->draw(m->truth, z, &rng);
+            m->step(c, i ? y[b * BINS + i - 1] : 0, &rng, z, i == 0);
+            y[b * BINS + i] = m->draw(c, z, &rng);
         }
     }
 }
 
 /* log p(y) of a trial by a bootstrap filter with systematic resampling. */
-static double filter(const joint_model *m, const double *p, const double *trial, int64_t count,
-                     vdi_rng rng) {
+static double filter(const joint_model *m, const double *trial, int64_t count, vdi_rng rng) {
     const int64_t d = m->d;
     double *z = (double *)bench_alloc((size_t)(2 * count * d) * sizeof *z), *next = z + count * d;
-    double *w = (double *)bench_alloc((size_t)count * sizeof *w), log_p = 0;
+    double *w = (double *)bench_alloc((size_t)count * sizeof *w), log_p = 0, c[FREE];
+    m->numbers(m->truth, c);
     memset(z, 0, (size_t)(count * d) * sizeof *z);
     for (int t = 0; t < BINS; t++) {
         double top = -HUGE_VAL, all = 0;
         for (int64_t k = 0; k < count; k++) {
-            m->step(p, t ? trial[t - 1] : 0, &rng, z + k * d, t == 0);
-            w[k] = m->log_p(p, trial[t], z + k * d);
+            m->step(c, t ? trial[t - 1] : 0, &rng, z + k * d, t == 0);
+            w[k] = m->log_p(c, trial[t], z + k * d);
             top = VDI__MAX(top, w[k]);
         }
         for (int64_t k = 0; k < count; k++)
             all += w[k] = exp(w[k] - top);
         log_p += top + log(all / (double)count);
-        const double u = vdi_rng_uniform(&rng);
+        const double u = vdi_rng_uniform(&rng), share = all / (double)count;
         double reach = w[0];
         for (int64_t k = 0, from = 0; k < count; k++) {
-            while (reach < ((double)k + u) * all / (double)count && from < count - 1)
+            while (reach < ((double)k + u) * share && from < count - 1)
                 reach += w[++from];
             memcpy(next + k * d, z + from * d, (size_t)d * sizeof *z);
         }
-        memcpy(z, next, (size_t)(count * d) * sizeof *z);
+        double *swap = z;
+        z = next;
+        next = swap;
     }
-    free(z);
+    free(VDI__MIN(z, next));
     free(w);
     return log_p;
 }
 
-static double filter_all(const joint_model *m, const double *p, int64_t count, uint64_t seed) {
+static double filter_all(const joint_model *m, int64_t count, uint64_t seed) {
     double all = 0;
     for (int b = 0; b < TRIALS; b++)
-        all += filter(m, p, y + b * BINS, count, vdi_rng_make(seed, (uint64_t)b));
+        all += filter(m, y + b * BINS, count, vdi_rng_make(seed, (uint64_t)b));
     return all;
 }
 
-/* ======== its maximum ========================================================================= */
+static vdi_error err;
+static void need(vdi_status status) {
+    if (status >= 0) return;
+    puts(err.message);
+    exit(1);
+}
+
+/* ======== the maximum of log p(y) ============================================================= */
 
 enum { TERMS = 1 + FREE + FREE * (FREE + 1) / 2 };
+
+/* A likelihood: a model whose parameters are set, and the posteriors that guide its particles. */
+typedef struct likelihood {
+    const joint_model *m;
+    vdi_vilds *model;
+    vdi_vilds_data *data;
+} likelihood;
+
+static double *parameter(const likelihood *l, int i) {
+    return (double *)vdi_params_find(vdi_vilds_params(l->model), l->m->param[i])->value.data;
+}
+
+/* log p(y) of all trials by the particles of seed 5, whatever the parameters. */
+static double log_p_at(const likelihood *l, const double *p) {
+    const vdi_vilds_particles few = {.count = 50, .runs = 2, .seed = 5};
+    double log_p[TRIALS], all = 0;
+    for (int i = 0; i < l->m->free; i++)
+        *parameter(l, i) = p[i];
+    need(vdi_vilds_log_p(l->model, l->data, NULL, &few, log_p, NULL, &err));
+    for (int b = 0; b < TRIALS; b++)
+        all += log_p[b];
+    return all;
+}
 
 /* 1, x_i, x_i x_j: how many. */
 static int terms(int n, const double *x, double *f) {
@@ -336,71 +405,80 @@ static int terms(int n, const double *x, double *f) {
 }
 
 /* How far each parameter moves for the likelihood to fall by some 2 nats. */
-static void widths(const joint_model *m, const double *centre, double *width) {
-    const double here = filter_all(m, centre, 1000, 50);
-    for (int i = 0; i < m->free; i++) {
-        width[i] = 0.02;
-        for (int k = 0; k < 7; k++) {
+static void widths(const likelihood *l, const double *centre, double *width) {
+    const double here = log_p_at(l, centre);
+    for (int i = 0; i < l->m->free; i++) {
+        width[i] = 0.05;
+        for (int k = 0; k < 5; k++) {
             double p[FREE];
             memcpy(p, centre, sizeof p);
             p[i] += width[i];
-            double fall = -filter_all(m, p, 1000, 50) - -here;
+            double fall = here - log_p_at(l, p);
             p[i] -= 2 * width[i];
-            fall = 0.5 * (fall + here - filter_all(m, p, 1000, 50));
-            if (fall > 1 && fall < 5) break;
+            fall = 0.5 * (fall + here - log_p_at(l, p));
+            if (fall > 1 && fall < 6) break;
             width[i] *= fall > 0.1 ? VDI__MIN(VDI__MAX(sqrt(2 / fall), 0.25), 4) : 3;
         }
     }
 }
 
-/* The maximum of a quadratic surface and its standard errors. */
-static void maximise(const joint_model *m, const double *centre, int design, double *best,
-                     double *se) {
-    double width[FREE], A[TERMS * TERMS] = {0}, b[TERMS] = {0}, H[FREE * FREE], inv[FREE * FREE];
+/* The surface's coefficients from its values at `design` points each; how far the values are from
+ * it. */
+static double surface(const likelihood *l, const double *centre, const double *width, int design,
+                      double *b) {
+    double A[TERMS * TERMS] = {0}, f[TERMS], x[FREE] = {0}, p[FREE], squares = 0;
     vdi_rng rng = vdi_rng_make(3, 0);
-    vdi_error err;
-    const int n = m->free;
-    widths(m, centre, width);
-    double f[TERMS], x[FREE] = {0}, p[FREE];
-    const int count = terms(n, x, f);
-    const double here = filter_all(m, centre, 1000, 99);
+    const int n = l->m->free, count = terms(n, x, f);
+    const double here = log_p_at(l, centre);
+    memset(b, 0, TERMS * sizeof *b);
     for (int k = 0; k < design * count; k++) {
         for (int i = 0; i < n; i++) {
             x[i] = vdi_rng_normal(&rng);
             p[i] = centre[i] + width[i] * x[i];
         }
-        const double value = filter_all(m, p, 1000, 100 + (uint64_t)k) - here;
+        const double value = log_p_at(l, p) - here;
         (void)terms(n, x, f);
+        squares += value * value;
         for (int i = 0; i < count; i++) {
             b[i] += f[i] * value;
             for (int j = 0; j < count; j++)
                 A[i * count + j] += f[i] * f[j];
         }
     }
-    const size_t C = (size_t)count, N = (size_t)n;
-    if (vdi_cholesky(VDI_F64, C, A, C, &err) < 0) puts(err.message);
-    vdi_cholesky_solve(VDI_F64, C, 1, A, C, b, 1);
+    double moment[TERMS];
+    memcpy(moment, b, sizeof moment);
+    need(vdi_cholesky(VDI_F64, (size_t)count, A, (size_t)count, &err));
+    vdi_cholesky_solve(VDI_F64, (size_t)count, 1, A, (size_t)count, b, 1);
+    for (int i = 0; i < count; i++)
+        squares -= b[i] * moment[i];
+    return sqrt(VDI__MAX(squares, 0) / ((design - 1) * count));
+}
+
+/* The maximum of a quadratic surface and its standard errors. */
+static void maximise(const likelihood *l, const double *centre, int design, double *best,
+                     double *se) {
+    double width[FREE], b[TERMS], H[FREE * FREE], inv[FREE * FREE], x[FREE];
+    const int n = l->m->free;
+    const size_t N = (size_t)n;
+    const double begin = (double)clock();
+    widths(l, centre, width);
+    const double off = surface(l, centre, width, design, b);
     for (int i = 0, at = 1 + n; i < n; i++)
         for (int j = 0; j <= i; j++, at++)
             H[i * n + j] = H[j * n + i] = i == j ? -2 * b[at] : -b[at];
     memcpy(x, b + 1, N * sizeof *x);
-    if (vdi_cholesky(VDI_F64, N, H, N, &err) < 0) puts(err.message);
+    need(vdi_cholesky(VDI_F64, N, H, N, &err));
     vdi_cholesky_solve(VDI_F64, N, 1, H, N, x, 1);
     vdi_cholesky_inverse(VDI_F64, N, H, N, inv, N);
     for (int i = 0; i < n; i++) {
         best[i] = centre[i] + width[i] * x[i];
         se[i] = width[i] * sqrt(inv[i * n + i]);
     }
+    printf("%-10s likelihood maximised in %.1f s, a value off the surface by %.2f nats\n",
+           l->m->name, ((double)clock() - begin) / CLOCKS_PER_SEC, off);
 }
 
 /* ======== one model =========================================================================== */
-
-static vdi_error err;
-static void need(vdi_status status) {
-    if (status >= 0) return;
-    puts(err.message);
-    exit(1);
-}
 
 static vdi_vilds *make(const joint_model *m, const double *p, vdi_vilds_data **data) {
     vdi_param_desc list[FREE];
@@ -438,7 +516,7 @@ static void at_truth(const joint_model *m, int64_t particles) {
         error += se[b] * se[b];
     }
     begin = cpu();
-    const double filtered = filter_all(m, m->truth, particles, 7) / (TRIALS * BINS);
+    const double filtered = filter_all(m, particles, 7) / (TRIALS * BINS);
     printf("%-10s filter(%lld) %.5f  bound %.5f  twisted %.5f +- %.5f  seconds %.1f %.1f (filter "
            "%.1f)\n",
            m->name, (long long)particles, filtered, bound, twisted, sqrt(error) / (TRIALS * BINS),
@@ -451,7 +529,8 @@ static void at_truth(const joint_model *m, int64_t particles) {
 static void learn(const joint_model *m, int64_t steps, int design) {
     vdi_vilds_data *data;
     vdi_vilds *model = make(m, m->start, &data);
-    vdi_vilds_natural how = {.steps = steps, .samples = 4};
+    const likelihood l = {m, model, data};
+    vdi_vilds_natural how = {.steps = steps, .samples = 4, .rate = 0.1};
     double p[FREE] = {0}, best[FREE], se[FREE], elbo;
     const double begin = cpu();
     need(vdi_vilds_fit_natural(model, data, &how, NULL, NULL, &err));
@@ -459,8 +538,8 @@ static void learn(const joint_model *m, int64_t steps, int design) {
     need(vdi_vilds_score(model, data, NULL, &elbo, &err));
     printf("%-10s learned in %.1f s, bound %.5f\n", m->name, seconds, elbo);
     for (int i = 0; i < m->free; i++)
-        p[i] = *(double *)vdi_params_find(vdi_vilds_params(model), m->param[i])->value.data;
-    if (design) maximise(m, p, design, best, se);
+        p[i] = *parameter(&l, i);
+    if (design) maximise(&l, p, design, best, se);
     for (int i = 0; i < m->free; i++) {
         printf("%-10s   %-10s true %8.4f  bound %8.4f", m->name, m->param[i], m->truth[i], p[i]);
         if (design)
@@ -473,7 +552,7 @@ static void learn(const joint_model *m, int64_t steps, int design) {
 }
 
 int main(int argc, char **argv) {
-    double option[4] = {100000, 400, 40, 1};
+    double option[4] = {100000, 400, 3, 1};
     static const char *const name[4] = {"particles=", "steps=", "design=", "learn="};
     for (int i = 2; i < argc; i++) {
         for (int k = 0; k < 4; k++) {
@@ -484,7 +563,7 @@ int main(int argc, char **argv) {
     for (size_t k = 0; argc > 1 && k < VDI__COUNT(models); k++) {
         if (strcmp(argv[1], "all") && strcmp(argv[1], models[k].name)) continue;
         simulate(&models[k]);
-        at_truth(&models[k], (int64_t)option[0]);
+        if (option[0] > 0) at_truth(&models[k], (int64_t)option[0]);
         if (option[3] > 0) learn(&models[k], (int64_t)option[1], (int)option[2]);
     }
     return argc > 1 ? 0 : 2;

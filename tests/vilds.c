@@ -940,6 +940,73 @@ TEST(vilds, natural_fit_learns_through_gaps) {
     free(y);
 }
 
+/* z_t = tanh(p0) z_{t-1} + exp(p1) n_t seen through Student's t, scale exp(p2), exp(p3) degrees of
+ * freedom. */
+static vdi_var outliers(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask, const vdi_trial_info *info,
+                        void *user) {
+    const int64_t last = info->T - 1;
+    (void)user;
+    vdi_var a = vdi_var_tanh(t, vdi_trial_param(t, info, 0)), zero = vdi_tape_scalar(t, 0);
+    vdi_var seen = vdi_var_student_t_log_prob(t, y, z, vdi_trial_param(t, info, 2),
+                                              vdi_trial_param(t, info, 3));
+    vdi_var move = vdi_var_normal_log_prob(t, vdi_var_slice(t, z, 2, 1, 1, last),
+                                           vdi_var_mul(t, vdi_var_slice(t, z, 2, 0, 1, last), a),
+                                           vdi_trial_param(t, info, 1));
+    vdi_var first = vdi_var_normal_log_prob(t, vdi_var_slice(t, z, 2, 0, 1, 1), zero, zero);
+    vdi_var parts[3] = {vdi_var_mul(t, seen, mask), move, first};
+    for (int k = 0; k < 3; k++)
+        parts[k] = vdi_var_sum_axis(t, vdi_var_sum_axis(t, parts[k], 3, false), 2, false);
+    return vdi_var_add(t, vdi_var_add(t, parts[0], parts[1]), parts[2]);
+}
+
+/* Few samples and a likelihood that is not log-concave: learning ends at the same parameters from
+ * two starts, at a bound no lower than that of the true ones. */
+TEST(vilds, natural_fit_does_not_depend_on_its_start) {
+    NEED_NATIVE();
+    enum { B = 8, T = 300, P = 4 };
+    static const char *const name[P] = {"a", "s", "w", "nu"};
+    static const double start[2][P] = {{1, -1, -0.5, 2}, {1.83, -1.2, -0.92, 1.1}};
+    double *y = numbers(B * T), learned[2][P], bound[2], truth, z = 0;
+    vdi_rng rng = vdi_rng_make(11, 0);
+    vdi_error err = {0};
+    for (int i = 0; i < B * T; i++) {
+        z = i % T ? tanh(1.83) * z + exp(-1.2) * vdi_rng_normal(&rng) : vdi_rng_normal(&rng);
+        const double n = vdi_rng_normal(&rng);
+        y[i] = z + exp(-0.92) * n / sqrt(2 * vdi_rng_gamma(&rng, 1.5) / 3);
+    }
+    for (int k = 0; k < 2; k++) {
+        vdi_param_desc p[P];
+        vdi_vilds_natural how = VDI__ZERO;
+        vdi_vilds_query q = VDI__ZERO;
+        vdi_vilds_desc desc = VDI__ZERO;
+        for (int i = 0; i < P; i++)
+            p[i] = vdi_param_1d(name[i], VDI_INIT_CONSTANT, start[k][i], 1);
+        desc.d = desc.n = 1;
+        desc.log_joint = outliers;
+        desc.user_params = p;
+        desc.user_param_count = P;
+        vdi_vilds *m = make(&desc);
+        vdi_vilds_data *data = observe(m, y, B, T, NULL);
+        q.rest = true;
+        q.refine = 16;
+        if (k == 1) CHECK_OK(vdi_vilds_score(m, data, &q, &truth, &err), err);
+        how.steps = 300;
+        how.samples = 4;
+        how.rate = 0.1;
+        CHECK_OK(vdi_vilds_fit_natural(m, data, &how, NULL, NULL, &err), err);
+        CHECK_OK(vdi_vilds_score(m, data, &q, &bound[k], &err), err);
+        for (int i = 0; i < P; i++)
+            learned[k][i] = number(m, name[i]);
+        vdi_vilds_data_destroy(data);
+        vdi_vilds_destroy(m);
+    }
+    for (int i = 0; i < P; i++)
+        CHECK(fabs(learned[0][i] - learned[1][i]) < 0.03, "%s: %.3f and %.3f", name[i],
+              learned[0][i], learned[1][i]);
+    CHECK(bound[0] > truth - 2e-4, "bound %.5f, at the true parameters %.5f", bound[0], truth);
+    free(y);
+}
+
 /* Variance over mean of neuron j's counts where their mean is `mean`; 1 for Poisson. */
 static double dispersion(const vdi_param *g, int64_t j, double mean) {
     int64_t K = g->value.shape[1] + 1;

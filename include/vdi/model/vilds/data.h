@@ -27,6 +27,7 @@ struct vdi_vilds_data {
     uint64_t stats;        /* of the model's mean and sd that x was made with; 0: none */
     double *D, *E, *m;     /* (trials,T,d,d), (trials,T,d,d), (trials,T,d): the posterior that
                             vdi_vilds_fit_natural left each trial with; or NULL */
+    double *rho;           /* (trials): the length of its next natural-gradient step */
 };
 
 VDI__FN vdi_tensor vdi__no_tensor(void) {

@@ -10,8 +10,9 @@
  *
  * -H need not be positive semidefinite: rho of a trial is halved until J is positive definite, and
  * a step that lowers a trial's bound is undone and shortened. The expectations are means over
- * samples whose normals are stratified in each bin and drawn anew at each step; in the second half
- * of the steps rho falls, so that J becomes an average over many of them.
+ * samples whose normals are stratified in each bin, come in pairs of opposite sign, and are drawn
+ * anew at each step; in the second half of the steps rho falls, so that J becomes an average over
+ * many of them.
  * The Hessian's blocks are differences of the tape's gradient: since f_t depends on two bins, bins
  * that are three apart are perturbed together, and 3 d gradients besides that of the sample give
  * all blocks of all trials. The perturbation is a hundredth of a posterior standard deviation, up
@@ -33,6 +34,9 @@
 
 /* Numbers z that go through the log joint together. */
 enum { VDI__NATURAL_NUMBERS = 1 << 15 };
+/* Normals of a stratum, of which a sample takes one by chance. With one alone, a few samples would
+ * have no tails, and an expectation of log densities that have would be off. */
+enum { VDI__NATURAL_FINE = 32 };
 
 /* ======== Gaussians over time ================================================================= */
 
@@ -104,7 +108,7 @@ typedef struct vdi__natural {
     int64_t samples, colours, paths; /* paths: that go through the log joint together */
     int64_t turn;                    /* steps so far */
     bool laplace;
-    double *normal;           /* (samples): the middles of the strata, of variance 1 */
+    double *normal;           /* (samples,VDI__NATURAL_FINE): normals, stratum by stratum */
     int64_t *order;           /* (samples) */
     double *eps, *z;          /* (samples,B,T,d) */
     double *path, *value;     /* (paths,B,T,d), (paths,B) */
@@ -135,14 +139,18 @@ VDI__FN double vdi__natural_quantile(double p) {
     return 0.5 * (low + high);
 }
 
-VDI__FN void vdi__natural_strata(int64_t samples, double *normal) {
+/* `count` numbers, a multiple of two: the middles of as many strata of the normal distribution,
+ * scaled to variance 1. */
+VDI__FN void vdi__natural_strata(int64_t count, double *normal) {
     double squares = 0;
-    for (int64_t s = 0; s < samples; s++) {
-        normal[s] = samples > 1 ? vdi__natural_quantile(((double)s + 0.5) / (double)samples) : 0;
-        squares += normal[s] * normal[s];
+    for (int64_t s = 0; s < count / 2; s++) {
+        const double x = vdi__natural_quantile(((double)s + 0.5) / (double)count);
+        normal[s] = x;
+        normal[count - 1 - s] = -x;
+        squares += 2 * x * x;
     }
-    for (int64_t s = 0; s < samples && squares > 0; s++)
-        normal[s] *= sqrt((double)samples / squares);
+    for (int64_t s = 0; s < count; s++)
+        normal[s] *= sqrt((double)count / squares);
 }
 
 VDI__FN vdi_status vdi__natural_make(vdi_vilds *m, vdi__vilds_batch *b, int64_t samples,
@@ -163,7 +171,7 @@ VDI__FN vdi_status vdi__natural_make(vdi_vilds *m, vdi__vilds_batch *b, int64_t 
     n->one_size = vdi_blocktri_memsize(&desc);
     const size_t S = (size_t)n->samples, P = (size_t)n->paths, trials = (size_t)B;
     const size_t vec = (size_t)(bins * d), mat = vec * (size_t)d;
-    n->normal = (double *)vdi_arena_alloc(a, S * real);
+    n->normal = (double *)vdi_arena_alloc(a, S * VDI__NATURAL_FINE * real);
     n->order = (int64_t *)vdi_arena_alloc(a, S * sizeof *n->order);
     n->eps = (double *)vdi_arena_calloc(a, S * vec * real);
     n->z = (double *)vdi_arena_calloc(a, S * vec * real);
@@ -185,22 +193,27 @@ VDI__FN vdi_status vdi__natural_make(vdi_vilds *m, vdi__vilds_batch *b, int64_t 
     n->rho = n->f_next + B;
     for (int64_t i = 0; i < B; i++)
         n->rho[i] = 1;
-    vdi__natural_strata(n->samples, n->normal);
+    if (!n->laplace) vdi__natural_strata(n->samples * VDI__NATURAL_FINE, n->normal);
     vdi_status status = vdi__gauss_make(m, b, &n->now, err);
     return status < 0 ? status : vdi__gauss_make(m, b, &n->next, err);
 }
 
-/* Normals of step `step`: in each bin one of each stratum, in an order of its own. */
+/* Normals of step `step`: in each bin one of each stratum, in an order of its own, and in pairs of
+ * opposite sign, so that their mean is 0 and a mean of a Gaussian log density has no noise. */
 VDI__FN void vdi__natural_draw(vdi__natural *n, uint64_t seed, int64_t step) {
     const vdi__vilds_batch *b = n->b;
     const int64_t d = n->m->desc.d, numbers = vdi__natural_numbers(n);
-    for (int64_t i = 0; i < b->info.trials && n->samples > 1; i++) {
+    for (int64_t i = 0; i < b->info.trials && !n->laplace; i++) {
         vdi_rng rng = vdi__vilds_rng(seed, VDI__VILDS_RNG_NATURAL, step, b->info.trial[i]);
         double *eps = n->eps + i * b->info.T * d;
         for (int64_t k = 0; k < b->info.length[i] * d; k++) {
             vdi_rng_permutation(&rng, n->samples, n->order);
-            for (int64_t s = 0; s < n->samples; s++)
-                eps[s * numbers + k] = n->normal[n->order[s]];
+            for (int64_t s = 0; s < (n->samples + 1) / 2; s++) {
+                const int64_t fine = (int64_t)(vdi_rng_u32(&rng) % VDI__NATURAL_FINE);
+                const double x = n->normal[s * VDI__NATURAL_FINE + fine];
+                eps[n->order[n->samples - 1 - s] * numbers + k] = -x;
+                eps[n->order[s] * numbers + k] = x;
+            }
         }
     }
 }
@@ -405,9 +418,12 @@ VDI__FN bool vdi__natural_finite(const vdi__natural *n, int64_t i) {
 }
 
 /* One step of every trial, rho at most `cap`. The step of a trial whose bound does not rise over
- * the step's own samples is undone. `gain`: the most that a trial gained a bin; or NULL. */
+ * the step's own samples is undone; with `noise`, only if it falls by more than a few samples let
+ * it fall by chance, which at an optimum is every other time: the log determinant of a J that moves
+ * by `cap` has some cap sqrt(T d) nats of it. `gain`: the most that a trial gained a bin; or
+ * NULL. */
 VDI__FN vdi_status vdi__natural_step(vdi__natural *n, uint64_t seed, int64_t step, double cap,
-                                     bool checked, double *gain, vdi_error *err) {
+                                     bool noise, bool checked, double *gain, vdi_error *err) {
     const int64_t B = n->b->info.trials, d = n->m->desc.d, T = n->b->info.T;
     double *rho = n->f_next; /* until the bounds are there */
     vdi_status status = vdi__gauss_factor(&n->now, err);
@@ -437,7 +453,8 @@ VDI__FN vdi_status vdi__natural_step(vdi__natural *n, uint64_t seed, int64_t ste
     if (gain) *gain = 0;
     for (int64_t i = 0; i < B; i++) {
         const double more = n->f_next[i] - n->f[i];
-        const bool better = more >= -1e-9 * fabs(n->f[i]);
+        const double chance = noise ? cap * sqrt((double)(n->b->info.length[i] * d)) : 0;
+        const bool better = more >= -1e-9 * fabs(n->f[i]) - chance;
         n->rho[i] = better ? VDI__MIN(1.0, 2 * n->rho[i]) : 0.3 * VDI__MIN(n->rho[i], cap);
         if (!better) continue;
         vdi__gauss_take(n->b, d, i, &n->next, &n->now);
@@ -459,7 +476,7 @@ VDI__FN vdi_status vdi__natural_laplace(vdi_vilds *m, vdi__vilds_batch *b, int64
     for (int64_t i = 0; i < b->info.trials && status >= 0; i++)
         vdi__gauss_take(b, m->desc.d, i, q, &n.now);
     for (int64_t step = 0; step < steps && status >= 0 && gain > 1e-7; step++)
-        status = vdi__natural_step(&n, 0, step, 1, step == 0, &gain, err);
+        status = vdi__natural_step(&n, 0, step, 1, false, step == 0, &gain, err);
     for (int64_t i = 0; i < b->info.trials && status >= 0; i++)
         vdi__gauss_take(b, m->desc.d, i, &n.now, q);
     vdi_arena_rewind(&m->arena, mark);
@@ -478,7 +495,7 @@ VDI__FN vdi_status vdi__natural_refine(vdi_vilds *m, vdi__vilds_batch *b, int64_
     for (int64_t step = 0; step < steps && status >= 0; step++) {
         const int64_t late = VDI__MAX(step - steps / 2, (int64_t)0);
         const double cap = 1 / (1 + 0.5 * (double)late);
-        status = vdi__natural_step(&n, seed, step, cap, step == 0, NULL, err);
+        status = vdi__natural_step(&n, seed, step, cap, false, step == 0, NULL, err);
     }
     for (int64_t i = 0; i < b->info.trials && status >= 0; i++)
         vdi__gauss_take(b, m->desc.d, i, &n.now, q);

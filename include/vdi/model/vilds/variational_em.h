@@ -93,10 +93,13 @@ VDI__FN vdi_status vdi__vilds_keep(vdi_vilds_data *data, int64_t d, vdi_error *e
     double *D = (double *)vdi_arena_alloc(&data->arena, mat);
     data->E = (double *)vdi_arena_alloc(&data->arena, mat);
     data->m = (double *)vdi_arena_alloc(&data->arena, vec);
-    if (!D || !data->E || !data->m) {
+    data->rho = (double *)vdi_arena_alloc(&data->arena, (size_t)data->trials * sizeof(double));
+    if (!D || !data->E || !data->m || !data->rho) {
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_fit_natural",
                              "no memory for the posteriors of %zu bins", bins);
     }
+    for (int64_t i = 0; i < data->trials; i++)
+        data->rho[i] = 1;
     data->D = D;
     return VDI_OK;
 }
@@ -193,8 +196,12 @@ VDI__FN vdi_status vdi__vilds_em_expect(vdi__vilds_em *r, int64_t step, double c
         if (status >= 0) status = vdi__natural_make(m, &b, r->desc.samples, &n, err);
         if (status < 0) return status;
         vdi__vilds_exchange(r->data, &b, m->desc.d, &n.now, false);
-        status = vdi__natural_step(&n, r->desc.seed, 2 * step, cap, true, NULL, err);
+        for (int64_t i = 0; i < b.info.trials; i++)
+            n.rho[i] = r->data->rho[b.info.trial[i]];
+        status = vdi__natural_step(&n, r->desc.seed, 2 * step, cap, true, true, NULL, err);
         if (status < 0) return status;
+        for (int64_t i = 0; i < b.info.trials; i++)
+            r->data->rho[b.info.trial[i]] = VDI__MAX(n.rho[i], 1e-3);
         vdi__vilds_exchange(r->data, &b, m->desc.d, &n.now, true);
         status = vdi__gauss_factor(&n.now, err);
         if (status < 0) return status;
