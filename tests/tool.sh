@@ -300,6 +300,12 @@ exits 0 'latents, decoded' "$vdi" latents decode pi/mean.npy pi/rates.npy --out 
 grep -q '"decode_r2": 0\.[5-9]' out.txt; ok "latents decode: $(cat out.txt)" $?
 exits 0 'flds infer --decode' "$vdi" flds infer f counts.npy --decode pi/mean.npy --out fd --json --quiet
 grep -q '"decode_r2": ' out.txt && [ -s fd/decoded.npy ]; ok 'infer decodes' $?
+exits 0 'plds infer --decode' "$vdi" plds infer p counts.npy --decode pi/mean.npy --out pd --json
+grep -q '"bins": [0-9]*, "decode_r2": ' out.txt && [ -s pd/decoded.npy ]; ok 'plds infer decodes' $?
+exits 0 'lds smooth --decode' "$vdi" lds smooth y.csv --params a --decode s/ms.npy --out sd --json
+grep -q '"lanes": [0-9]*, "decode_r2": ' out.txt && [ -s sd/decoded.npy ]; ok 'lds smooth decodes' $?
+exits 0 'and in windows' "$vdi" lds smooth y.csv --params a --decode s/ms.npy --window 4 --out se --json
+grep -q '"decode_r2": ' out.txt && [ -s se/decoded.npy ]; ok 'in windows too' $?
 exits 1 'latents of other bins' "$vdi" latents compare pi/mean.npy pi/elbo.npy --out e
 exits 1 'a thing of other bins' "$vdi" latents decode pi/mean.npy pi/elbo.npy --out e
 exits 1 'more folds than trials' "$vdi" lds cv counts.npy -d 1 --folds 7 --out e

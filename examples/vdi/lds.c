@@ -87,7 +87,7 @@ static bool model_save(const run *r, const vdi_lds *lds) {
 /* ---- smooth ---------------------------------------------------------------------------------- */
 
 typedef struct smooth_options {
-    const char *params;
+    const char *params, *decode;
     bool kalman;
     int64_t window;
     observation_options y;
@@ -138,16 +138,16 @@ static bool fitted_save(const run *r, const observations *o, const vdi_lds *lds,
     return ok;
 }
 
-/* All moments at once, in memory. */
+/* All moments at once, in memory; ms (trials,T,d) and ll (trials) are the caller's. */
 static bool smooth_whole(const run *r, const observations *o, const vdi_lds *lds,
-                         vdi_lds_data *data, bool kalman, double *ll) {
+                         vdi_lds_data *data, bool kalman, double *ms, double *ll) {
     const int64_t d = lds->desc.d, means = o->trials * o->T * d;
     const int64_t lanes = vdi_lds_data_lanes(data), block = lanes * o->T * d * d;
     vdi_lds_moments m = {0};
     vdi_error err = {0};
     m.mp = doubles(means);
     m.mf = doubles(means);
-    m.ms = doubles(means);
+    m.ms = ms;
     m.ll = ll;
     m.Pp = doubles(block);
     m.Pf = doubles(block);
@@ -157,14 +157,13 @@ static bool smooth_whole(const run *r, const observations *o, const vdi_lds *lds
     bool ok = vdi_lds_smooth(lds, data, &m, &err) >= 0;
     if (!ok) (void)fail_error(&err, r->argument[0]);
     ok = ok && moments_save(r, o, data, d, &m) && fitted_save(r, o, lds, data);
-    double *own[] = {m.mp, m.mf, m.ms, m.Pp, m.Pf, m.Ps, m.Pc};
+    double *own[] = {m.mp, m.mf, m.Pp, m.Pf, m.Ps, m.Pc};
     for (int i = 0; i < (int)VDI__COUNT(own); i++)
         free(own[i]);
     return ok;
 }
 
 static int smooth_main(run *r, void *options) {
-    static const char *const keys[] = {"log_likelihood", "trials", "lanes"};
     const smooth_options *want = (const smooth_options *)options;
     observations o;
     vdi_lds *lds;
@@ -176,14 +175,19 @@ static int smooth_main(run *r, void *options) {
         return FAILED;
     double *ll = doubles(o.trials);
     const bool windows = vdi_lds_data_window(data) > 0 && !want->kalman;
+    double *ms = windows && !want->decode ? NULL : doubles(o.trials * o.T * lds->desc.d);
     bool ok = run_open_out(r);
     if (ok && windows)
-        ok = lds_stream(r, &o, lds, data, ll);
+        ok = lds_stream(r, &o, lds, data, ms, ll);
     else if (ok)
-        ok = smooth_whole(r, &o, lds, data, want->kalman, ll);
-    const double values[] = {vdi_sum(VDI_F64, (size_t)o.trials, ll), (double)o.trials,
-                             (double)vdi_lds_data_lanes(data)};
-    if (ok) print_results(r, keys, values, 3);
+        ok = smooth_whole(r, &o, lds, data, want->kalman, ms, ll);
+    told t = {0};
+    told_add(&t, "log_likelihood", vdi_sum(VDI_F64, (size_t)o.trials, ll));
+    told_add(&t, "trials", (double)o.trials);
+    told_add(&t, "lanes", (double)vdi_lds_data_lanes(data));
+    ok = ok && decode_tell(r, want->decode, o.trials, o.T, lds->desc.d, o.lengths, ms, &t);
+    if (ok) print_results(r, t.key, t.value, t.count);
+    free(ms);
     free(ll);
     vdi_lds_data_destroy(data);
     vdi_lds_destroy(lds);
@@ -486,6 +490,7 @@ static const option smooth_rows[] = {
                           "smooth by Kalman filter and RTS instead of the block-tridiagonal "
                           "solver")),
     LDS_WINDOW_OPTION(smooth_options),
+    DECODE_OPTION(smooth_options),
     OBSERVATION_OPTIONS(smooth_options, y, ""),
 };
 const command lds_smooth_command = {

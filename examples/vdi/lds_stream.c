@@ -13,6 +13,7 @@ typedef struct stream {
     const observations *o;
     const vdi_lds *lds;
     bool shared; /* all trials have one covariance sequence */
+    double *ms;  /* (trials,T,d) */
     rows_out file[FILES];
     double *buffer[FILES];
 } stream;
@@ -162,6 +163,10 @@ static vdi_status stretch_take(void *user, const vdi_lds_stretch *x, vdi_error *
     bool ok = bins_write(s, MS, x->trial, x->first, x->bins, x->ms) &&
               bins_write(s, PS, x->trial, x->first, x->bins, x->Ps) &&
               bins_write(s, PC, x->trial, x->first, pairs, x->Pc);
+    if (s->ms) {
+        memcpy(s->ms + (x->trial * s->o->T + x->first) * d, x->ms,
+               (size_t)(x->bins * d) * sizeof *x->ms);
+    }
     for (int64_t t = 0; ok && t < x->bins; t++) {
         const int64_t at = t % CHUNK;
         fitted(s, x->trial, x->first + t, x->ms + t * d, x->Ps + t * d * d, s->buffer[YS] + at * n,
@@ -175,12 +180,13 @@ static vdi_status stretch_take(void *user, const vdi_lds_stretch *x, vdi_error *
 }
 
 bool lds_stream(const run *r, const observations *o, const vdi_lds *lds, vdi_lds_data *data,
-                double *ll) {
+                double *ms, double *ll) {
     stream s;
     vdi_error err = {0};
     memset(&s, 0, sizeof s);
     s.o = o;
     s.lds = lds;
+    s.ms = ms;
     s.shared = vdi_lds_data_lanes(data) == 1;
     bool ok = files_open(r, &s) && filter_all(r, &s) && !interrupted();
     if (ok && vdi_lds_smooth_each(lds, data, stretch_take, &s, ll, &err) < 0) {

@@ -96,12 +96,14 @@ static void session_close(session *s) {
 
 typedef struct infer_options {
     observation_options y;
-    const char *label;
+    const char *label, *decode;
 } infer_options;
 
-/* The posterior into files, and pictures of it; *sum its bound. */
+/* Pictures of the posterior and, with a `t`, files of it and what it says; --decode (NULL: not) of
+ * the latents too. */
 static bool posterior_save(const run *r, const vdi_plds *p, vdi_plds_data *data,
-                           const observations *o, const double *label, bool arrays, double *sum) {
+                           const observations *o, const double *label, const char *decode,
+                           told *t) {
     const int64_t d = p->desc.d, bins = o->trials * o->T;
     const int64_t mean[3] = {o->trials, o->T, d}, cov[4] = {o->trials, o->T, d, d};
     const int64_t lag[4] = {o->trials, o->T - 1, d, d}, rate[3] = {o->trials, o->T, o->n};
@@ -111,11 +113,15 @@ static bool posterior_save(const run *r, const vdi_plds *p, vdi_plds_data *data,
                           doubles(o->trials)};
     bool ok = vdi_plds_infer(p, data, &m, &err) >= 0;
     if (!ok) (void)fail_error(&err, o->file);
-    *sum = ok ? vdi_sum(VDI_F64, (size_t)o->trials, m.elbo) : 0;
-    if (ok && arrays) {
+    if (ok && t) {
+        const double observed = (double)vdi_plds_data_observed_bins(data);
+        told_add(t, "elbo_per_bin", vdi_sum(VDI_F64, (size_t)o->trials, m.elbo) / observed);
+        told_add(t, "trials", (double)o->trials);
+        told_add(t, "bins", observed);
         ok = array_save(r, "mean", 3, mean, m.mean) && array_save(r, "cov", 4, cov, m.cov) &&
              array_save(r, "lagcov", 4, lag, m.lagcov) && array_save(r, "rates", 3, rate, m.rate) &&
-             array_save(r, "elbo", 1, &o->trials, m.elbo);
+             array_save(r, "elbo", 1, &o->trials, m.elbo) &&
+             decode_tell(r, decode, o->trials, o->T, d, o->lengths, m.mean, t);
     }
     char *latents = path_join(r->out, "latents.svg"), *rates = path_join(r->out, "rates.svg");
     if (ok) {
@@ -140,17 +146,13 @@ static bool posterior_save(const run *r, const vdi_plds *p, vdi_plds_data *data,
 }
 
 static int infer_main(run *r, void *options) {
-    static const char *const keys[] = {"elbo_per_bin", "trials", "bins"};
     const infer_options *want = (const infer_options *)options;
     session s;
-    double *label = NULL, sum = 0;
+    told t = {0};
+    double *label = NULL;
     bool ok = session_open(r, &want->y, &s) && label_load(want->label, s.o.trials, s.o.T, &label) &&
-              run_open_out(r) && posterior_save(r, s.p, s.data, &s.o, label, true, &sum);
-    if (ok) {
-        const double bins = (double)vdi_plds_data_observed_bins(s.data);
-        const double values[] = {sum / bins, (double)s.o.trials, bins};
-        print_results(r, keys, values, 3);
-    }
+              run_open_out(r) && posterior_save(r, s.p, s.data, &s.o, label, want->decode, &t);
+    if (ok) print_results(r, t.key, t.value, t.count);
     free(label);
     session_close(&s);
     return ok ? DONE : FAILED;
@@ -209,10 +211,10 @@ static int fit_leave(run *r, const fit_options *want, vdi_plds *p, vdi_plds_data
     const double bins = (double)vdi_plds_data_observed_bins(data);
     const double tol = want->tol > 0 ? want->tol : 1e-6;
     const int64_t length = done + 1;
-    double *means = doubles(o->n), sum;
+    double *means = doubles(o->n);
     vdi_score_means(o->trials * o->T, o->n, (const double *)o->y.data, means);
     const bool ok = model_save(r, p, means) && array_save(r, "trace", 1, &length, trace) &&
-                    posterior_save(r, p, data, o, NULL, false, &sum);
+                    posterior_save(r, p, data, o, NULL, NULL, NULL);
     free(means);
     if (!ok) return FAILED;
     const double values[] = {trace[done] / bins, bins, (double)done,
@@ -408,6 +410,7 @@ const command plds_fit_command = {
 static const option infer_rows[] = {
     OPTION_TEXT(infer_options, label, "label", "FILE", NULL,
                 "colours latents.svg: a number for each trial (trials,) or bin (trials,T)"),
+    DECODE_OPTION(infer_options),
     PLDS_DATA_OPTIONS(infer_options),
 };
 const command plds_infer_command = {

@@ -93,6 +93,7 @@ typedef struct run {
     double started, spoke;
     int64_t first_step;
     bool drew;
+    bool told_memory;
 } run;
 
 /* options.c: -1, or an exit code with its message printed */

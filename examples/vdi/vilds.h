@@ -48,6 +48,14 @@ bool vilds_model_save(const run *r, const vilds_model *model, const char *family
 /* the file, or the folder of the run that wrote it */
 bool vilds_model_load(run *r, const char *path, vilds_model *out);
 void vilds_model_free(vilds_model *model);
+/* mean, cov, rate and elbo of all trials, in memory for vilds_posterior_free; false with a message
+ */
+bool vilds_posterior(vilds_model *model, const observations *o, vdi_vilds_data *data,
+                     vdi_vilds_result *out);
+void vilds_posterior_free(vdi_vilds_result *out);
+/* once, after the first step of training: what memory a fit takes. A large one is inferred from
+ * now, as it will be at the end, so that a lack of memory shows before hours of training. */
+bool vilds_memory_tell(run *r, vilds_model *model, const observations *o, vdi_vilds_data *data);
 /* sets what lies behind a trial's end to NaN */
 bool vilds_data_make(const vilds_model *model, observations *o, vdi_vilds_data **out);
 /* (trials,T,n) log probabilities under the constant model, 0 where missing; NULL: told */

@@ -135,14 +135,7 @@ static bool leave(run *r, const char *labels, vilds_model *model, observations *
         }
     }
     vdi_vilds_result out = {0};
-    vdi_vilds_query q = {0};
-    out.mean = doubles(bins * d->d);
-    out.cov = doubles(bins * d->d * d->d);
-    out.rate = doubles(bins * d->n);
-    out.elbo = doubles(o->trials);
-    q.samples = 16;
-    bool ok = vdi_vilds_infer(model->m, data, &q, &out, &err) >= 0;
-    if (!ok) (void)fail_error(&err, o->file);
+    bool ok = vilds_posterior(model, o, data, &out);
     vilds_map(model, bins, out.mean, out.cov, NULL, 0);
     *elbo = vdi_sum(VDI_F64, (size_t)o->trials, out.elbo) / (double)vdi_vilds_data_total_bins(data);
     char *picture = path_join(r->out, "trace.svg");
@@ -169,10 +162,7 @@ static bool leave(run *r, const char *labels, vilds_model *model, observations *
     free(picture);
     free(latents);
     free(rates);
-    free(out.mean);
-    free(out.cov);
-    free(out.rate);
-    free(out.elbo);
+    vilds_posterior_free(&out);
     free(label);
     return ok;
 }
@@ -252,6 +242,7 @@ static int learn(run *r, const vilds_fit_options *want, fitting *f, bool from_pl
         const vdi_status status = vdi_vilds_step(f->model.m, f->data, f->val, &f->progress, &err);
         if (status == VDI_END) break;
         if (status < 0) return fail_error(&err, f->y.file);
+        if (!vilds_memory_tell(r, &f->model, &f->y, f->data)) return FAILED;
         add_row(r, f, from_plds);
         if (checkpoint_due(&saved, want->save_every) && !checkpoint_save(r, &f->t)) return FAILED;
     }

@@ -23,6 +23,40 @@ int vilds_desc_read(const run *r, const vilds_fit_options *want, const observati
     return DONE;
 }
 
+bool vilds_posterior(vilds_model *model, const observations *o, vdi_vilds_data *data,
+                     vdi_vilds_result *out) {
+    const int64_t d = vdi_vilds_description(model->m)->d, bins = o->trials * o->T;
+    const vdi_vilds_query q = {.samples = 16};
+    vdi_error err = {0};
+    out->mean = doubles(bins * d);
+    out->cov = doubles(bins * d * d);
+    out->rate = doubles(bins * o->n);
+    out->elbo = doubles(o->trials);
+    if (vdi_vilds_infer(model->m, data, &q, out, &err) >= 0) return true;
+    return fail_error(&err, o->file) == DONE;
+}
+
+void vilds_posterior_free(vdi_vilds_result *out) {
+    free(out->mean);
+    free(out->cov);
+    free(out->rate);
+    free(out->elbo);
+}
+
+bool vilds_memory_tell(run *r, vilds_model *model, const observations *o, vdi_vilds_data *data) {
+    const double d = (double)vdi_vilds_description(model->m)->d, n = (double)o->n;
+    const double bins = (double)(o->trials * o->T), real = sizeof(double);
+    vdi_vilds_result out = {0};
+    if (r->told_memory || r->quiet) return true;
+    r->told_memory = true;
+    if ((double)vdi_vilds_bytes(model->m, data) < 4e7) return true; /* nothing to tell */
+    const bool ok = vilds_posterior(model, o, data, &out);
+    vilds_posterior_free(&out);
+    memory_tell(r, (double)vdi_vilds_bytes(model->m, data) + bins * (2 * n + d + d * d) * real,
+                "the data, training, and the posterior at its end");
+    return ok;
+}
+
 /* ---- the file -------------------------------------------------------------------------------- */
 
 /* What vdi_vilds_state tells, the family, and the map. The order and the bytes are the same for

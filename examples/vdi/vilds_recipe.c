@@ -69,6 +69,7 @@ static int network_bound(run *r, observations *o, const vdi_vilds_desc *desc, do
     bool ok = vilds_data_make(&model, o, &data), said = !ok;
     for (int i = 0; ok && i < AUTO_STEPS && !interrupted(); i++) {
         ok = vdi_vilds_step(model.m, data, NULL, &p, &err) >= 0;
+        if (ok) said = !(ok = vilds_memory_tell(r, &model, o, data));
         if (ok) progress(r, i + 1, AUTO_STEPS, "which recipe? One start: bound", p.elbo);
     }
     progress_end(r);

@@ -429,4 +429,8 @@ VDI__DEF void vdi_vilds_resume_from_here(vdi_vilds *m) {
     run->scale = 1;
     vdi_optim_reset(m->optim);
 }
+
+VDI__DEF size_t vdi_vilds_bytes(const vdi_vilds *m, const vdi_vilds_data *data) {
+    return data->arena.used + m->arena.used + vdi_tape_bytes(m->tape);
+}
 #endif
