@@ -17,7 +17,8 @@ bool lds_data_make(const run *r, const vdi_lds *lds, const observations *o, int6
         fail_error(&err, r->argument[0]);
         return false;
     }
-    memory_tell(r, (double)vdi_lds_data_bytes(*data), "the data, and a posterior of them");
+    const double own = (double)(o->trials * o->T * o->n) * (double)sizeof(double);
+    memory_tell(r, own + (double)vdi_lds_data_bytes(*data), "the data, and a posterior of them");
     return true;
 }
 
