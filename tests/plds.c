@@ -664,6 +664,41 @@ TEST(plds, em) {
     free(y);
 }
 
+/* A fit in two halves, the second by a model and data of its own, to which only the states came:
+ * the bits of a fit in one piece. */
+TEST(plds, goes_on_to_the_bit) {
+    static const int64_t lengths[9] = {12, 7, 1, 12, 3, 12, 9, 12, 5};
+    vdi_error err = {0};
+    for (int variant = 0; variant < 3; variant++) {
+        const vdi_plds_method method = variant == 1 ? VDI_PLDS_LAPLACE : VDI_PLDS_VB;
+        const int64_t T = variant == 2 ? 1 : 12;
+        vdi_plds *p = make(2, 4, method, 77), *q = make(2, 4, method, 78);
+        double *y = simulate(p, 5, 9, (int)T), whole, half;
+        vdi_plds_data *a = data_of(p, y, 9, T, T > 1 ? lengths : NULL, NULL);
+        vdi_plds_data *b = data_of(q, y, 9, T, T > 1 ? lengths : NULL, NULL);
+        for (int i = 0; i < 3; i++)
+            CHECK_OK(vdi_plds_em_step(p, a, NULL, &err), err);
+        for (int k = 0; k < 2; k++) {
+            const vdi_state from = k ? *vdi_plds_data_state(a) : vdi_plds_state(p);
+            const vdi_state to = k ? *vdi_plds_data_state(b) : vdi_plds_state(q);
+            CHECK(from.tensor_count == to.tensor_count);
+            for (int64_t i = 0; i < from.tensor_count; i++)
+                CHECK_OK(vdi_tensor_copy(to.tensors[i].tensor, from.tensors[i].tensor, &err), err);
+        }
+        for (int i = 0; i < 3; i++) {
+            CHECK_OK(vdi_plds_em_step(p, a, &whole, &err), err);
+            CHECK_OK(vdi_plds_em_step(q, b, &half, &err), err);
+            CHECK(whole == half, "step %d: %.17g, %.17g", i, whole, half);
+        }
+        CHECK(memcmp(p->A, q->A, p->param_count * sizeof *p->A) == 0, "variant %d", variant);
+        vdi_plds_data_destroy(a);
+        vdi_plds_data_destroy(b);
+        vdi_plds_destroy(p);
+        vdi_plds_destroy(q);
+        free(y);
+    }
+}
+
 /* At EM's end the bound's slope in C and b (by differences of the converged bound: the envelope
  * theorem) is 0; where C grew against a penalty, it is the penalty's or less (a step back that
  * would lower the bound is not taken). */

@@ -261,6 +261,11 @@ grep -q '"elbo_per_bin": -.*"converged"' out.txt; ok 'plds fit has its keys' $?
 for f in model.safetensors trace.npy latents.svg rates.svg run.json; do [ -s p/$f ]; ok "plds fit wrote $f" $?; done
 exits 0 'plds fit, two threads' "$vdi" plds fit --from p/run.json --threads 2 --out pt --quiet
 same p/model.safetensors pt/model.safetensors
+exits 0 'plds fit, six iterations' "$vdi" plds fit counts.npy -d 2 --iters 6 --out pr --quiet
+exits 0 'plds fit, ten in all' "$vdi" plds fit --resume pr --iters 10 --quiet
+same p/model.safetensors pr/model.safetensors
+same p/trace.npy pr/trace.npy
+exits 1 'fewer than it has done' "$vdi" plds fit --resume pr --iters 5
 exits 0 'plds infer' "$vdi" plds infer p counts.npy --out pi --json
 for f in mean cov lagcov rates elbo; do [ -s pi/$f.npy ]; ok "plds infer wrote $f.npy" $?; done
 exits 0 'plds score' "$vdi" plds score p counts.npy --lno --one-step --iw 20 --json

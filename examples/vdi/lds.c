@@ -221,22 +221,9 @@ static bool checkpoint_save(const run *r, const checkpoint *c) {
 
 static bool checkpoint_take(const vdi_safetensors *file, vdi_lds *lds, double *trace, int64_t most,
                             int64_t *done, vdi_error *err) {
-    const vdi_tensor t = vdi_safetensors_find(file, "trace");
     vdi_state state = vdi_lds_state(lds);
-    if (t.ndim != 1 || t.dtype != VDI_F64) {
-        (void)vdi_error_set(err, VDI_ERR_FORMAT, "resume",
-                            "expected a trace (iterations,) of float64");
-        return false;
-    }
-    if (t.shape[0] > most) {
-        (void)vdi_error_set(err, VDI_ERR_ARGUMENT, "resume",
-                            "the run has done %lld iterations, more than --iters %lld",
-                            (long long)t.shape[0], (long long)most);
-        return false;
-    }
-    *done = t.shape[0];
-    memcpy(trace, t.data, (size_t)*done * sizeof *trace);
-    return vdi_safetensors_copy_to(file, &state, err) == VDI_OK &&
+    return trace_take(file, most, trace, done, err) &&
+           vdi_safetensors_copy_to(file, &state, err) == VDI_OK &&
            vdi_lds_check(lds, err) == VDI_OK;
 }
 

@@ -164,87 +164,138 @@ typedef struct fit_options {
     vdi_plds_desc model;
     int64_t iters;
     double tol;
-    const char *init;
+    const char *init, *resume;
     observation_options y;
 } fit_options;
 
-static int fit_begin(const run *r, const fit_options *want, const observations *o, vdi_plds **p,
-                     vdi_plds_data **data) {
+/* What a fit has come to: the bounds so far, trace (done + 1). */
+typedef struct fitting {
+    vdi_plds *p;
+    vdi_plds_data *data;
+    double *trace;
+    int64_t done;
+} fitting;
+
+/* The parameters, the posterior from which the next step starts, and the trace so far. */
+static bool checkpoint_save(const run *r, const fitting *f) {
+    const vdi_state own = vdi_plds_state(f->p), *posterior = vdi_plds_data_state(f->data);
+    vdi_state *s = state_copy(&own, posterior->tensor_count + 1, 0);
+    for (int64_t i = 0; i < posterior->tensor_count; i++)
+        state_add(s, posterior->tensors[i].name, posterior->tensors[i].tensor);
+    state_add(s, "trace", vdi_tensor_1d(f->trace, VDI_F64, f->done));
+    return state_save(r, "checkpoint.safetensors", s);
+}
+
+static bool checkpoint_take(const vdi_safetensors *file, int64_t most, fitting *f, vdi_error *err) {
+    const vdi_state state = vdi_plds_state(f->p);
+    return trace_take(file, most, f->trace, &f->done, err) &&
+           vdi_safetensors_copy_to(file, &state, err) == VDI_OK &&
+           vdi_safetensors_copy_to(file, vdi_plds_data_state(f->data), err) == VDI_OK &&
+           vdi_plds_check(f->p, err) == VDI_OK;
+}
+
+/* Where the run is; it stays at its beginning if it was ended before its first checkpoint. */
+static bool checkpoint_load(const char *folder, int64_t most, fitting *f) {
+    vdi_error err = {0};
+    vdi_safetensors file;
+    char *path = path_join(folder, "checkpoint.safetensors");
+    bool ok = true;
+    if (file_exists(path)) {
+        ok = vdi_safetensors_load(path, NULL, &file, &err) == VDI_OK;
+        if (ok) {
+            ok = checkpoint_take(&file, most, f, &err);
+            vdi_safetensors_free(&file);
+        }
+        if (!ok) (void)fail_error(&err, path);
+    }
+    free(path);
+    return ok;
+}
+
+static int fit_begin(const run *r, const fit_options *want, const observations *o, fitting *f) {
     vdi_error err = {0};
     vdi_plds_desc desc = want->model;
     double *means = NULL;
     desc.n = o->n;
-    if (want->init && !model_load(want->init, p, &means)) return FAILED;
+    if (want->init && !model_load(want->init, &f->p, &means)) return FAILED;
     free(means);
-    if (want->init && (*p)->desc.n != o->n) {
+    if (want->init && f->p->desc.n != o->n) {
         return fail("expected %lld neurons, as the model has, got %lld, in %s",
-                    (long long)(*p)->desc.n, (long long)o->n, o->file);
+                    (long long)f->p->desc.n, (long long)o->n, o->file);
     }
-    if (!want->init && vdi_plds_create(&desc, p, &err) < 0) return fail_error(&err, NULL);
-    *data = data_make(r, *p, o);
-    if (!*data) return FAILED;
-    if (!want->init && vdi_plds_init(*p, *data, r->seed, &err) < 0)
+    if (!want->init && vdi_plds_create(&desc, &f->p, &err) < 0) return fail_error(&err, NULL);
+    f->data = data_make(r, f->p, o);
+    if (!f->data) return FAILED;
+    if (!want->init && vdi_plds_init(f->p, f->data, r->seed, &err) < 0)
         return fail_error(&err, o->file);
-    return DONE;
+    return !want->resume || checkpoint_load(want->resume, want->iters, f) ? DONE : FAILED;
 }
 
-/* EM until --iters, --tol or an interrupt; trace (done + 1) has the bounds. */
-static int fit_learn(run *r, const fit_options *want, vdi_plds *p, vdi_plds_data *data,
-                     double *trace, int64_t *done) {
-    const double bins = (double)vdi_plds_data_observed_bins(data);
+/* Has the last step risen by less than --tol? */
+static bool settled(const fit_options *want, const fitting *f, double bins) {
+    if (!(want->tol > 0) || f->done < 2) return false;
+    return f->trace[f->done - 1] - f->trace[f->done - 2] < want->tol * bins;
+}
+
+/* EM with checkpoints, until --iters, --tol or an interrupt; DONE, INTERRUPTED, or FAILED. */
+static int fit_learn(run *r, const fit_options *want, fitting *f) {
+    const double bins = (double)vdi_plds_data_observed_bins(f->data);
     vdi_error err = {0};
-    bool settled = false;
-    while (*done < want->iters && !settled && !interrupted()) {
-        const int64_t i = *done;
-        if (vdi_plds_em_step(p, data, &trace[i], &err) < 0) return fail_error(&err, r->argument[0]);
-        settled = want->tol > 0 && i > 0 && trace[i] - trace[i - 1] < want->tol * bins;
-        progress(r, ++*done, want->iters, "bound per bin", trace[i] / bins);
+    double saved = seconds_now();
+    while (f->done < want->iters && !settled(want, f, bins) && !interrupted()) {
+        double *bound = f->trace + f->done;
+        if (vdi_plds_em_step(f->p, f->data, bound, &err) < 0)
+            return fail_error(&err, r->argument[0]);
+        progress(r, ++f->done, want->iters, "bound per bin", *bound / bins);
+        if (checkpoint_due(&saved, 10) && !checkpoint_save(r, f)) return FAILED;
     }
     progress_end(r);
-    return vdi_plds_elbo(p, data, NULL, &trace[*done], &err) < 0 ? fail_error(&err, r->argument[0])
-                                                                 : DONE;
+    if (!checkpoint_save(r, f)) return FAILED;
+    if (f->done == want->iters || settled(want, f, bins)) return DONE;
+    fprintf(
+        stderr,
+        "vdi: interrupted after %lld of %lld iterations; go on with: vdi plds fit --resume %s\n",
+        (long long)f->done, (long long)want->iters, r->out);
+    return INTERRUPTED;
 }
 
-static int fit_leave(run *r, const fit_options *want, vdi_plds *p, vdi_plds_data *data,
-                     const observations *o, const double *trace, int64_t done) {
+static int fit_leave(const run *r, const fit_options *want, fitting *f, const observations *o) {
     static const char *const keys[] = {"elbo_per_bin", "bins", "iterations", "converged"};
-    const double bins = (double)vdi_plds_data_observed_bins(data);
+    const double bins = (double)vdi_plds_data_observed_bins(f->data);
     const double tol = want->tol > 0 ? want->tol : 1e-6;
-    const int64_t length = done + 1;
+    const int64_t length = f->done + 1;
+    double *end = f->trace + f->done;
+    vdi_error err = {0};
+    if (vdi_plds_elbo(f->p, f->data, NULL, end, &err) < 0) return fail_error(&err, r->argument[0]);
     double *means = doubles(o->n);
     vdi_score_means(o->trials * o->T, o->n, (const double *)o->y.data, means);
-    const bool ok = model_save(r, p, means) && array_save(r, "trace", 1, &length, trace) &&
-                    posterior_save(r, p, data, o, NULL, NULL, NULL);
+    const bool ok = model_save(r, f->p, means) && array_save(r, "trace", 1, &length, f->trace) &&
+                    posterior_save(r, f->p, f->data, o, NULL, NULL, NULL);
     free(means);
     if (!ok) return FAILED;
-    const double values[] = {trace[done] / bins, bins, (double)done,
-                             done > 0 && trace[done] - trace[done - 1] < tol * bins};
+    const double values[] = {*end / bins, bins, (double)f->done,
+                             f->done > 0 && end[0] - end[-1] < tol * bins};
     print_results(r, keys, values, 4);
-    if (done == want->iters || !interrupted()) return DONE;
-    fprintf(stderr, "vdi: interrupted after %lld of %lld iterations; go on with --init %s\n",
-            (long long)done, (long long)want->iters, r->out);
-    return INTERRUPTED;
+    return DONE;
 }
 
 static int fit_main(run *r, void *options) {
     const fit_options *want = (const fit_options *)options;
     observations o;
-    vdi_plds *p = NULL;
-    vdi_plds_data *data = NULL;
-    int64_t done = 0;
+    fitting f = {0};
     if ((want->model.d > 0) == (want->init != NULL)) {
         return usage(
             "expected either -d D (latent dimension) or --init RUN (a model to start from)");
     }
     if (!observations_load(r->argument[0], &want->y, &o)) return FAILED;
-    double *trace = doubles(want->iters + 1);
-    int code = fit_begin(r, want, &o, &p, &data);
+    f.trace = doubles(want->iters + 1);
+    int code = fit_begin(r, want, &o, &f);
     if (code == DONE && !run_open_out(r)) code = FAILED;
-    if (code == DONE) code = fit_learn(r, want, p, data, trace, &done);
-    if (code == DONE) code = fit_leave(r, want, p, data, &o, trace, done);
-    free(trace);
-    vdi_plds_data_destroy(data);
-    vdi_plds_destroy(p);
+    if (code == DONE) code = fit_learn(r, want, &f);
+    if (code == DONE) code = fit_leave(r, want, &f, &o);
+    free(f.trace);
+    vdi_plds_data_destroy(f.data);
+    vdi_plds_destroy(f.p);
     observations_free(&o);
     return code;
 }
@@ -388,6 +439,8 @@ static const option fit_rows[] = {
     MODEL_OPTION("ridge", "F", ridge),
     MODEL_OPTION("q-floor", "F", q_floor),
     MODEL_OPTION("max-radius", "F", max_radius),
+    OPTION_TEXT(fit_options, resume, "resume", "RUN", NULL,
+                "go on with an interrupted run; ends in the same bits"),
     PLDS_DATA_OPTIONS(fit_options),
 };
 const command plds_fit_command = {

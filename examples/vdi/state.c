@@ -27,6 +27,25 @@ void state_note(vdi_state *s, const char *key, const char *value) {
     s->meta[s->meta_count++].value = value;
 }
 
+bool trace_take(const vdi_safetensors *file, int64_t most, double *trace, int64_t *done,
+                vdi_error *err) {
+    const vdi_tensor t = vdi_safetensors_find(file, "trace");
+    if (t.ndim != 1 || t.dtype != VDI_F64) {
+        (void)vdi_error_set(err, VDI_ERR_FORMAT, "resume",
+                            "expected a trace (iterations,) of float64");
+        return false;
+    }
+    if (t.shape[0] > most) {
+        (void)vdi_error_set(err, VDI_ERR_ARGUMENT, "resume",
+                            "the run has done %lld iterations, more than --iters %lld",
+                            (long long)t.shape[0], (long long)most);
+        return false;
+    }
+    *done = t.shape[0];
+    memcpy(trace, t.data, (size_t)*done * sizeof *trace);
+    return true;
+}
+
 static vdi_status state_write(const char *path, const void *what, vdi_error *err) {
     return vdi_safetensors_save(path, (const vdi_state *)what, err);
 }

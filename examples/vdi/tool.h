@@ -172,6 +172,10 @@ vdi_state *state_copy(const vdi_state *from, int64_t tensors, int64_t notes);
 void state_add(vdi_state *s, const char *name, vdi_tensor t);
 void state_note(vdi_state *s, const char *key, const char *value);
 bool state_save(const run *r, const char *name, vdi_state *s);
+/* Out of a checkpoint of EM: a number for each of the *done iterations, at most `most`. False, with
+ * err set, if it has no such trace. */
+bool trace_take(const vdi_safetensors *file, int64_t most, double *trace, int64_t *done,
+                vdi_error *err);
 /* A page that is written beside its file and renamed; messages are printed. */
 typedef struct report {
     vdi_page page;

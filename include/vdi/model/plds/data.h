@@ -18,6 +18,8 @@
 #define VDI__PLDS_GROUP 8
 /* The log exposure of a count that is missing. */
 #define VDI__PLDS_NEVER (-1e300)
+/* How many tensors make the state of the data. */
+#define VDI__PLDS_STATE 8
 /* Rows that the M-step works on at a time. */
 #define VDI__PLDS_CHUNK 256
 
@@ -73,8 +75,10 @@ struct vdi_plds_data {
     double *log_y;  /* (trials): sum of y offset - log y! */
     double log_width;
     int64_t observed_bins;
-    bool warm;     /* `q` holds a posterior */
+    int64_t warm;  /* 1: `q` holds a posterior */
     vdi__plds_q q; /* of all trials */
+    vdi_named_tensor tensors[VDI__PLDS_STATE];
+    vdi_state state; /* what vdi_plds_data_state shows */
     vdi__plds_readout readout;
     vdi__plds_worker *worker;
     size_t bt_size;
@@ -96,7 +100,31 @@ VDI__DEF int64_t vdi_plds_data_bins(const vdi_plds_data *data) { return data->T;
 VDI__DEF int64_t vdi_plds_data_observed_bins(const vdi_plds_data *data) {
     return data->observed_bins;
 }
-VDI__DEF void vdi_plds_data_reset(vdi_plds_data *data) { data->warm = false; }
+VDI__DEF void vdi_plds_data_reset(vdi_plds_data *data) { data->warm = 0; }
+
+VDI__DEF const vdi_state *vdi_plds_data_state(vdi_plds_data *data) { return &data->state; }
+
+/* Bounds and sites are left out: a search begins by computing them. */
+VDI__FN void vdi__plds_name_state(vdi_plds_data *a) {
+    static const char *const name[VDI__PLDS_STATE] = {
+        "posterior.D", "posterior.E", "posterior.k",      "posterior.m",
+        "posterior.S", "posterior.O", "posterior.logdet", "posterior.warm"};
+    const int64_t d = a->d;
+    const int64_t square[4] = {a->trials, a->T, d, d}, lag[4] = {a->trials, a->T - 1, d, d};
+    vdi_named_tensor *to = a->tensors;
+    for (int i = 0; i < VDI__PLDS_STATE; i++)
+        to[i].name = name[i];
+    to[0].tensor = vdi_tensor_view(a->q.D, VDI_F64, 4, square);
+    to[1].tensor = vdi_tensor_view(a->q.E, VDI_F64, 4, lag);
+    to[2].tensor = vdi_tensor_3d(a->q.k, VDI_F64, a->trials, a->T, d);
+    to[3].tensor = vdi_tensor_3d(a->q.m, VDI_F64, a->trials, a->T, d);
+    to[4].tensor = vdi_tensor_view(a->q.S, VDI_F64, 4, square);
+    to[5].tensor = vdi_tensor_view(a->q.O, VDI_F64, 4, lag);
+    to[6].tensor = vdi_tensor_1d(a->q.logdet, VDI_F64, a->trials);
+    to[7].tensor = vdi_tensor_1d(&a->warm, VDI_I64, 1);
+    a->state.tensors = to;
+    a->state.tensor_count = VDI__PLDS_STATE;
+}
 
 /* Is this data of that model? */
 VDI__FN vdi_status vdi__plds_fits(const vdi_plds *p, const vdi_plds_data *a, const char *where,
@@ -329,6 +357,7 @@ VDI__FN vdi_status vdi__plds_fill(vdi_plds_data *a, const vdi__series *s,
     if (status < 0) return status;
     vdi__plds_take(a, &ok);
     if (!ok) return vdi__plds_no_memory(s, a->d, err);
+    vdi__plds_name_state(a);
     vdi__plds_transpose_offset(a);
     return VDI_OK;
 }

@@ -174,7 +174,7 @@ VDI__FN void vdi__plds_job(int64_t g, int worker, void *user) {
     vdi__plds_group(r, g, worker, &f);
     f.now = vdi__plds_slice(r->a, g);
     vdi__plds_open_all(r, g, &f);
-    vdi_status status = vdi__plds_solve(r, &f, r->a->warm, &k->err);
+    vdi_status status = vdi__plds_solve(r, &f, r->a->warm != 0, &k->err);
     for (int64_t i = 0; status == VDI_OK && i < f.count; i++) {
         if (f.length[i] == 0) f.now.elbo[i] = 0;
         if (vdi__is_finite(f.now.elbo[i])) continue;

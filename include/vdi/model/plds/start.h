@@ -116,7 +116,7 @@ VDI__DEF vdi_status vdi_plds_init(vdi_plds *plds, vdi_plds_data *data, uint64_t 
     vdi_plds next = vdi__plds_next(plds);
     /* (n), (n,d), (trials,T,d) */
     double *mean = data->readout.b, *V = data->moment, *score = data->q.m;
-    data->warm = false;
+    data->warm = 0;
     for (int64_t j = 0; j < n; j++)
         mean[j] = VDI__MAX(data->seen[j] > 0 ? data->total[j] / data->seen[j] : 0, 1e-3);
     vdi__plds_smooth_log(data, mean);
