@@ -1,5 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # The words of the scripts that try the tool; read by them first.
 #     VDI_TEST_STOP=1       end at the first failure
+#     VDI_TEST_KILLS=N      kill -9 each fit at N moments, not 50
 #     VDI_TEST_PATIENCE=N   N times as long for what has to be over in time: a sanitizer, a busy machine
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,3 +35,6 @@ same() {
     cmp -s "$1" "$2"
     ok "$1 and $2 differ" $?
 }
+# what learns for seconds: steps N FEW, FEW under a sanitizer, where all that counts is memory; learns CHECK..., what needs all steps
+steps() { [ -n "${VDI_TEST_SANITIZED:-}" ] && echo "$2" || echo "$1"; }
+learns() { [ -n "${VDI_TEST_SANITIZED:-}" ] || "$@"; }

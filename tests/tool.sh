@@ -385,11 +385,11 @@ says '"bins": 110'
 exits 0 'score of them' "$vdi" flds score r counts.npy --lengths lengths.csv --lno --one-step --json
 says '"bins": 110'
 # interrupted by Ctrl-C, or killed, then resumed: the bits of a run that was left alone
-exits 0 'a longer fit' "$vdi" flds fit counts.npy $small --steps 1500 --out u1 --quiet
+exits 0 'a longer fit' "$vdi" flds fit counts.npy $small --steps "$(steps 1500 300)" --out u1 --quiet
 for s in INT KILL; do
     for wait in 0.4 0.2 0.1 0.05; do # a fast machine is done before a late signal
         rm -rf k
-        "$vdi" flds fit counts.npy $small --steps 1500 --save-every 0.02 --out k --quiet >out.txt 2>err.txt &
+        "$vdi" flds fit counts.npy $small --steps "$(steps 1500 300)" --save-every 0.02 --out k --quiet >out.txt 2>err.txt &
         pid=$!
         sleep $wait
         kill -$s $pid 2>/dev/null
@@ -434,35 +434,51 @@ whole() {
     exits 0 "a long $1 $2" "$vdi" "$@" --out "$folder" --quiet
     took=$((($(date +%s%N) - before) / 1000000))
 }
-# struck NAME FOLDER FILES COMMAND...: the command killed (kill -9) at random moments, a twentieth to a fifth of what the whole run
-# took, and resumed, again and again, ends in the bits of the run in FOLDER; checkpoints come every 50 ms, so most of these kills
-# are between two of them
+# again COMMAND...: the run in `struck`, from where it is; every other begins with the run.json of the whole run. In place of the
+# subshell that it is called in, which has its number.
+again() {
+    [ ! -e struck/run.json ] || exec "$vdi" "$1" "$2" --resume struck --quiet
+    [ $((ended % 2)) -eq 0 ] || exec "$vdi" "$1" "$2" --from "$whole/run.json" --out struck --quiet
+    exec "$vdi" "$@" --out struck --quiet
+}
+# finished NAME COMMAND...: what the run has left, after it was resumed once more for nothing, has the bits of the run in $whole
+finished() {
+    for f in $files; do same $whole/$f struck/$f; done
+    exits 0 "$1, resumed when it was finished" "$vdi" "$2" "$3" --resume struck --quiet
+    for f in $files; do same $whole/$f struck/$f; done
+}
+# struck NAME FOLDER FILES COMMAND...: the command killed (kill -9) at $kills random moments, up to a quarter of what the whole run
+# took, and resumed. When it comes to its end its files have the bits of the run in FOLDER, and it begins anew. Checkpoints come
+# every 50 ms, so most of these kills are between two of them.
+kills=${VDI_TEST_KILLS:-50}
 struck() {
-    name=$1 whole=$2 files=$3 kills=0 resumed=0
+    who=$1 whole=$2 files=$3 killed=0 resumed=0 ended=0
     shift 3
     rm -rf struck
-    while [ $kills -lt 12 ]; do
-        if [ -e struck/run.json ]; then
-            [ -e struck/checkpoint.safetensors ] && resumed=$((resumed + 1))
-            "$vdi" "$1" "$2" --resume struck --quiet >out.txt 2>err.txt &
-        else
-            "$vdi" "$@" --out struck --quiet >out.txt 2>err.txt &
-        fi
+    while [ $killed -lt "$kills" ] && [ $ended -lt 40 ]; do
+        for f in struck/checkpoint.safetensors struck/job-*.npy; do
+            [ ! -e "$f" ] || { resumed=$((resumed + 1)) && break; }
+        done
+        again "$@" >out.txt 2>err.txt &
         pid=$!
         moment=$((moment * 75 % 65537))
-        ms=$((60 + took * (5 + moment % 15) / 100))
+        ms=$((20 + took * (moment % 25) / 100))
         sleep $((ms / 1000)).$(printf '%03d' $((ms % 1000)))
-        kill -9 $pid 2>/dev/null || break
+        kill -9 $pid 2>/dev/null
         wait $pid 2>/dev/null
-        kills=$((kills + 1))
+        code=$?
+        [ $code -ne 137 ] || { killed=$((killed + 1)) && continue; }
+        ended=$((ended + 1))
+        [ $code -eq 0 ]
+        ok "$who, killed and resumed: exit $code ($(head -c 200 err.txt))" $?
+        finished "$who" "$1" "$2"
+        rm -rf struck
     done
-    wait
-    exits 0 "$name goes on after $kills kills" "$vdi" "$1" "$2" --resume struck --quiet
-    [ $resumed -ge 2 ]
-    ok "$name was resumed from a checkpoint, $resumed times of $kills" $?
-    for f in $files; do same $whole/$f struck/$f; done
-    exits 0 "$name, resumed when it was finished" "$vdi" "$1" "$2" --resume struck --quiet
-    for f in $files; do same $whole/$f struck/$f; done
+    (again "$@") >out.txt 2>err.txt
+    ok "$who after $killed kills: $(head -c 200 err.txt)" $?
+    finished "$who" "$1" "$2"
+    [ $resumed -ge $((kills / 5)) ]
+    ok "$who was resumed from what it had saved, $resumed times of $killed" $?
 }
 exits 0 'wake-sleep' "$vdi" spikes fit line/traces.npy --fps 60 --steps 2 --batch 2 --samples 4 --estimator wake-sleep --out ws --quiet
 exits 0 'wake-sleep from run.json' "$vdi" spikes fit --from ws/run.json --out ws2 --quiet
@@ -470,26 +486,62 @@ exits 0 'the pretrained network, tuned' "$vdi" spikes fit line/traces.npy --fps 
 exits 0 'what was tuned infers' "$vdi" spikes infer line/traces.npy --fps 60 --model tuned --out tuned-spikes --quiet
 same ws/model.safetensors ws2/model.safetensors
 moment=4711
-set -- lds fit y.csv -d 2 --iters 20000
+set -- lds fit y.csv -d 2 --iters "$(steps 4000 400)"
 whole whole-lds "$@"
 struck 'lds fit' whole-lds 'A.npy C.npy R.npy trace.npy latents.svg' "$@"
-set -- flds fit counts.npy $small --steps 6000
+set -- plds fit counts.npy -d 2 --iters "$(steps 3000 300)"
+whole whole-plds "$@"
+struck 'plds fit' whole-plds 'model.safetensors trace.npy latents.svg rates.svg' "$@"
+set -- flds fit counts.npy $small --steps "$(steps 3000 200)"
 whole whole-flds "$@"
 struck 'flds fit' whole-flds 'model.safetensors trace.csv rates.svg' "$@"
-set -- spikes fit line/traces.npy --fps 60 --steps 150 --batch 4 --samples 8
+set -- vilds fit counts.npy $small --posterior product --steps "$(steps 2500 200)"
+whole whole-vilds "$@"
+struck 'vilds fit' whole-vilds 'model.safetensors trace.csv latents.svg' "$@"
+set -- spikes fit line/traces.npy --fps 60 --steps "$(steps 100 10)" --batch 4 --samples 8
 whole whole-spikes "$@"
 struck 'spikes fit' whole-spikes 'model.safetensors spikes.npy trace.csv params.csv' "$@"
-set -- sacd train --env pendulum --hidden 16,16 --batch 16 --start 50 --steps 30000
+set -- spikes spine dendrite.csv spine.csv --fps 60 --steps "$(steps 12 4)" --batch 4 --samples 8
+awk -v second=spine.csv 'BEGIN { srand(7); for (t = 0; t < 600; t++) { u = rand(); a = .9 * a + (u < .02); b = .9 * b + (u < .04)
+    print a + .1 * rand() >"dendrite.csv"; print b + .1 * rand() >second } }'
+whole whole-spine "$@"
+struck 'spikes spine' whole-spine 'model.safetensors bap.npy trace.csv params.csv' "$@"
+set -- spikes fit line/traces.npy --fps 60 --init pretrained --steps "$(steps 8 2)" --batch 4 --samples 8
+whole whole-tuned "$@"
+struck 'spikes fit of the network in the box' whole-tuned 'model.safetensors spikes.npy trace.csv' "$@"
+set -- spikes fit line/traces.npy --fps 60 --init pretrained --truth line/spikes.npy --steps "$(steps 16 4)" --batch 4
+whole whole-taught "$@"
+struck 'spikes fit of the network in the box, with labels' whole-taught 'model.safetensors spikes.npy trace.csv' "$@"
+set -- sacd train --env pendulum --hidden 16,16 --batch 16 --start 50 --steps "$(steps 30000 2000)"
 whole whole-sacd "$@"
 struck 'sacd train' whole-sacd 'agent.safetensors log.csv curve.svg' "$@"
+exits 0 'many traces' "$vdi" spikes simulate --cells "$(steps 20 2)" --traces 5 --frames 2000 --out many --quiet
 set -- spikes infer many/traces.npy --fps 60 --samples 2
-exits 0 'many traces' "$vdi" spikes simulate --cells 40 --traces 5 --frames 2000 --out many --quiet
 whole whole-infer "$@"
 struck 'spikes infer' whole-infer 'spikes.npy probability.npy deviation.npy samples.npy params.csv quality.csv report.html' "$@"
 set -- spikes infer many/traces.npy --fps 60 --method oasis-ar2
 whole whole-oasis "$@"
 struck 'spikes infer by OASIS' whole-oasis 'spikes.npy denoised.npy params.csv' "$@"
+set -- lds cv counts.npy -d 1,2,3 --folds 6 --iters "$(steps 1000 100)"
+whole whole-cv "$@"
+struck 'lds cv' whole-cv 'cv.csv cv.svg' "$@"
+set -- plds cv counts.npy -d 1,2,3 --folds 6 --iters "$(steps 100 10)"
+whole whole-cv2 "$@"
+struck 'plds cv' whole-cv2 'cv.csv cv.svg' "$@"
+set -- flds cv counts.npy -d 1,2 --folds 3 --recipe smooth --steps 10
+whole whole-cv3 "$@"
+struck 'flds cv' whole-cv3 'cv.csv cv.svg' "$@"
 unset VDI_TEST_CHECKPOINT_MS
+# more asked for of a run that is finished: the bits of the longer run
+exits 0 'plds fit, longer' "$vdi" plds fit counts.npy -d 2 --iters "$(steps 3100 310)" --out longer --quiet
+exits 0 'plds fit, more asked for' "$vdi" plds fit --resume whole-plds --iters "$(steps 3100 310)" --quiet
+for f in model.safetensors trace.npy; do same longer/$f whole-plds/$f; done
+exits 0 'lds fit, longer' "$vdi" lds fit y.csv -d 2 --iters "$(steps 4100 410)" --out longer --quiet
+exits 0 'lds fit, more asked for' "$vdi" lds fit --resume whole-lds --iters "$(steps 4100 410)" --quiet
+for f in A.npy trace.npy; do same longer/$f whole-lds/$f; done
+exits 0 'sacd train, longer' "$vdi" sacd train --env pendulum --hidden 16,16 --batch 16 --start 50 --steps "$(steps 30500 2500)" --out longer --quiet
+exits 0 'sacd train, more asked for' "$vdi" sacd train --resume whole-sacd --steps "$(steps 30500 2500)" --quiet
+for f in agent.safetensors log.csv; do same longer/$f whole-sacd/$f; done
 
 # ends NAME COMMAND...: SIGINT and SIGTERM end it within a second, with 130 and 143
 ends() {
@@ -516,17 +568,45 @@ ends() {
 }
 exits 0 'long data' "$vdi" spikes simulate --cells 4000 --traces 700 --frames 4 --out long --quiet
 exits 0 'many traces' "$vdi" spikes simulate --cells 60 --traces 50 --frames 2000 --out many --quiet
+{
+    printf '\223NUMPY\001\000v\000%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': (10000, 30, 5), }"
+    head -c 1500000 /dev/zero | tr '\000' '\001'
+} >wide.npy
+ones() { printf '\223NUMPY\001\000v\000%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': ($1, 1, 1), }" && head -c "$1" /dev/zero | tr '\000' "$2"; }
+ones 3000000 '\004' >diagonal.npy
+ones 2999999 '\001' >below.npy
+awk 'BEGIN { print "time,unit"; for (i = 0; i < 400000; i++) print i / 100 "," i % 100 }' >many.csv
 ends 'lds smooth' lds smooth long/traces.npy --params a --out e1
 ends 'lds score' lds score long/traces.npy --params a
 ends 'lds fit' lds fit long/traces.npy -d 4 --iters 100000 --out e2
+ends 'lds forecast' lds forecast long/traces.npy --params a --horizon 5 --out e9
+ends 'lds sample' lds sample --params a --trials 10000 --bins 1000 --out e10
+ends 'lds cv' lds cv wide.npy -d 1,2 --folds 3 --iters 100000 --out e11
+ends 'plds fit' plds fit counts.npy -d 2 --iters 100000000 --out e12
+ends 'plds infer' plds infer p wide.npy --out e13
+ends 'plds score' plds score p wide.npy --lno
+ends 'plds predict' plds predict p wide.npy --out e14
+ends 'plds cv' plds cv wide.npy -d 1,2 --folds 3 --iters 100000 --out e15
 ends 'flds fit' flds fit counts.npy $small --steps 1000000 --out e3
 ends 'flds infer' flds infer f counts.npy --refine 1000000 --samples 100000 --out e4
 ends 'flds score' flds score f counts.npy --iw 1000000
+ends 'flds cv' flds cv counts.npy -d 1,2 --folds 3 --steps 1000000 --out e16
+ends 'vilds fit' vilds fit counts.npy $small --posterior meanfield --steps 1000000 --out e17
+ends 'vilds infer' vilds infer f counts.npy --refine 1000000 --out e18
+ends 'vilds score' vilds score f counts.npy --particles 10000000
+ends 'spikes simulate' spikes simulate --cells 1000 --traces 100 --frames 5000 --out e19
+ends 'spikes score' spikes score long/traces.npy long/traces.npy --fps 60
+ends 'spikes spine' spikes spine dendrite.csv spine.csv --fps 60 --steps 100000 --out e20
+ends 'spikes fit of the network in the box' spikes fit line/traces.npy --fps 60 --init pretrained --steps 100000 --out e21
 ends 'spikes infer' spikes infer many/traces.npy --fps 60 --out e5
 ends 'spikes infer by OASIS' spikes infer many/traces.npy --fps 60 --method oasis-ar2 --refine 100 --out e6
 ends 'spikes fit' spikes fit line/traces.npy --fps 60 --steps 100000 --out e7
 ends 'sacd train' sacd train --env lander --steps 10000000 --out e8
 ends 'sacd eval' sacd eval whole-sacd --episodes 1000000
+ends 'sacd inspect' sacd inspect whole-sacd --episodes 1000
+ends 'sacd compare' sacd compare whole-sacd whole-sacd --episodes 1000000
+ends blocktri blocktri diagonal.npy below.npy --out e22
+ends counts counts many.csv --bin 0.02 --out e23
 ends demo demo
 for f in */*.part */.lock; do [ ! -e "$f" ]; ok "$f is left behind" $?; done
 # a process that is refused leaves the lock of its holder alone

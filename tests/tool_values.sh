@@ -496,9 +496,9 @@ exits 0 'a fit that hardly moves' "$vdi" spikes fit cells/traces.npy --fps 30 --
 has 'a fit begins with the shipped network' out.txt "expected_before=$(awk '{ n += $1 } END { printf "%.17g", n }' spikes.txt)"
 numbers still/spikes.npy > got
 agree 'and stays there' got spikes.txt 1e-6
-exits 0 'labels' "$vdi" spikes fit cells/traces.npy --fps 30 --init pretrained --truth cells/spikes.npy --steps 60 --out taught --quiet
+exits 0 'labels' "$vdi" spikes fit cells/traces.npy --fps 30 --init pretrained --truth cells/spikes.npy --steps "$(steps 60 2)" --out taught --quiet
 numbers taught/spikes.npy > taught.txt
-holds 'labels bring the network nearer to them' 'FILENAME == "true-spikes.txt" { y[FNR] = $1; next } FILENAME == "spikes.txt" { a += ($1 - y[FNR]) ^ 2; next }
+learns holds 'labels bring the network nearer to them' 'FILENAME == "true-spikes.txt" { y[FNR] = $1; next } FILENAME == "spikes.txt" { a += ($1 - y[FNR]) ^ 2; next }
     { b += ($1 - y[FNR]) ^ 2 } END { print (b < a) ? "yes" : b " and before " a }' true-spikes.txt spikes.txt taught.txt
 exits 0 'what was taught, from its folder' "$vdi" spikes infer cells/traces.npy --fps 30 --model taught --report 0 --out again --quiet
 numbers again/spikes.npy > got
@@ -506,10 +506,10 @@ agree '--model has the spikes of the fit' got taught.txt 1e-9
 numbers again/denoised.npy > got
 numbers taught/denoised.npy > reference
 agree '--model has the denoised traces of the fit' got reference 1e-9
-exits 0 'a fit without labels' "$vdi" spikes fit cells/traces.npy --fps 30 --model linear --steps 150 --batch 4 --samples 8 --out learned --json
+exits 0 'a fit without labels' "$vdi" spikes fit cells/traces.npy --fps 30 --model linear --steps "$(steps 150 10)" --batch 4 --samples 8 --out learned --json
 numbers learned/spikes.npy > learned.txt
-has 'a fit without labels' out.txt "expected_spikes=$(awk '{ n += $1 } END { printf "%.17g", n }' learned.txt)" steps=150
-correlates 'a fit without labels' learned.txt
+has 'a fit without labels' out.txt "expected_spikes=$(awk '{ n += $1 } END { printf "%.17g", n }' learned.txt)" "steps=$(steps 150 10)"
+learns correlates 'a fit without labels' learned.txt
 # the denoised trace is the fluorescence of the expected spikes, by the parameters that are told
 awk -F, 'FNR == 1 && NR == 1 { next } FILENAME == "learned/params.csv" { g[$1] = $2; a[$1] = $3; b[$1] = $4; next }
     { t = (FNR - 1) % 1800; i = int((FNR - 1) / 1800); c = t ? g[i] * c + $1 : $1; printf "%.17g\n", a[i] * c + b[i] }' learned/params.csv learned.txt > wanted
@@ -518,7 +518,7 @@ agree 'denoised traces of a linear model' reference wanted 1e-9
 exits 0 'what was learned infers' "$vdi" spikes infer cells/traces.npy --fps 30 --model learned --report 0 --out again --quiet
 numbers again/denoised.npy > got
 agree '--model has the denoised traces of that fit' got reference 1e-6
-holds 'its bound rises' 'BEGIN { FS = "," } NR > 1 && NR <= 21 { a += $2; aa += $2 ^ 2 } NR > 131 { b += $2; bb += $2 ^ 2 }
+learns holds 'its bound rises' 'BEGIN { FS = "," } NR > 1 && NR <= 21 { a += $2; aa += $2 ^ 2 } NR > 131 { b += $2; bb += $2 ^ 2 }
     END { z = (b - a) / sqrt(aa - a ^ 2 / 20 + bb - b ^ 2 / 20); print (NR == 151 && z > 3) ? "yes" : NR " rows, " z " standard errors" }' learned/trace.csv
 
 exits 0 'what was learned, as a start' "$vdi" spikes fit cells/traces.npy --fps 30 --model linear --init learned/model.safetensors --learning-rate 1e-12 \
@@ -532,16 +532,16 @@ exits 0 'spines' "$vdi" spikes simulate --model spine --cells 2 --traces 1 --fra
 for f in traces spikes clean; do numbers spines/$f.npy > spine-$f.txt; done
 awk '{ r = int((NR - 1) / 1500); x[r, (NR - 1) % 1500] = $1 }
     END { for (t = 0; t < 1500; t++) { print x[0, t] "," x[2, t] > "dendrite.csv"; print x[1, t] "," x[3, t] > "spine.csv" } }' spine-traces.txt
-exits 0 'spikes spine' "$vdi" spikes spine dendrite.csv spine.csv --fps 30 --steps 200 --batch 4 --samples 8 --out told --json
+exits 0 'spikes spine' "$vdi" spikes spine dendrite.csv spine.csv --fps 30 --steps "$(steps 200 4)" --batch 4 --samples 8 --out told --json
 for f in bap synaptic dendrite_denoised spine_denoised; do numbers told/$f.npy > $f.txt; done
 has 'spikes spine' out.txt "bap_frames=$(awk '{ n += $1 } END { printf "%.17g", n }' bap.txt)" "synaptic_frames=$(awk '{ n += $1 } END { printf "%.17g", n }' synaptic.txt)"
-holds 'each stream has its own events and not those of the other' 'FILENAME == "bap.txt" { p[0, FNR - 1] = $1; next } FILENAME == "synaptic.txt" { p[1, FNR - 1] = $1; next }
+learns holds 'each stream has its own events and not those of the other' 'FILENAME == "bap.txt" { p[0, FNR - 1] = $1; next } FILENAME == "synaptic.txt" { p[1, FNR - 1] = $1; next }
     { r = int((FNR - 1) / 1500); event[r % 2, int(r / 2) * 1500 + (FNR - 1) % 1500] = $1 > 0 }
     END { for (i = 0; i < 3000; i++) for (k = 0; k < 2; k++) if (event[k, i] && !event[1 - k, i]) {
               d = p[k, i] - p[1 - k, i]; n[k]++; s[k] += d; ss[k] += d * d }
           for (k = 0; k < 2; k++) z[k] = s[k] / sqrt(ss[k] - s[k] ^ 2 / n[k])
           print (z[0] > 5 && z[1] > 5) ? "yes" : n[0] " and " n[1] " events, " z[0] " and " z[1] " standard errors" }' bap.txt synaptic.txt spine-spikes.txt
-holds 'denoised traces follow their own trace and not that of the other' 'function corr(c, k,   i, sx, sy, xx, yy, xy) {
+learns holds 'denoised traces follow their own trace and not that of the other' 'function corr(c, k,   i, sx, sy, xx, yy, xy) {
         for (i = 0; i < 1500; i++) { x = est[c, i]; y = clean[k, i]; sx += x; sy += y; xx += x * x; yy += y * y; xy += x * y }
         return (xy - sx * sy / 1500) / sqrt((xx - sx ^ 2 / 1500) * (yy - sy ^ 2 / 1500)) }
     FILENAME == "spine-clean.txt" { clean[int((FNR - 1) / 1500), (FNR - 1) % 1500] = $1; next }

@@ -363,8 +363,9 @@ static int learn(run *r, const spikes_fit_options *want, bool go_on, fitting *f)
     return DONE;
 }
 
-/* What both verbs ask for in the same words. `estimator`: where none is asked for. */
-static int desc_read(const run *r, const spikes_fit_options *want, vdi_calcium_model model,
+/* What both verbs ask for in the same words. `estimator`: where none is asked for; run.json then
+ * tells it. */
+static int desc_read(const run *r, spikes_fit_options *want, vdi_calcium_model model,
                      int64_t frames, vdi_deepspike_estimator estimator, vdi_deepspike_desc *desc) {
     vdi_calcium_desc c = vdi_calcium_desc_defaults();
     vdi_deepspike_train *t = &desc->train;
@@ -385,7 +386,8 @@ static int desc_read(const run *r, const spikes_fit_options *want, vdi_calcium_m
     desc->pool = r->pool;
     for (int i = 0; i < VDI_DEEPSPIKE_STREAMS; i++)
         desc->prior_rate[i] = want->rate / bins;
-    if (option_given(r, "estimator") < IN_FILE) t->estimator = estimator;
+    if (option_given(r, "estimator") < IN_FILE) want->net.train.estimator = estimator;
+    t->estimator = want->net.train.estimator;
     t->dreams = 32;
     t->snippet = (int64_t)(5 * fps) > 64 ? (int64_t)(5 * fps) : 64;
     if (t->snippet > frames) t->snippet = frames;
@@ -510,8 +512,8 @@ static int fit_leave(run *r, fitting *f, const recording *in) {
 }
 
 /* The network and the traces of an attempt. */
-static int fit_begin(run *r, const spikes_fit_options *want, vdi_calcium_model model,
-                     const recording *in, vdi_tensor *truth, fitting *f) {
+static int fit_begin(run *r, spikes_fit_options *want, vdi_calcium_model model, const recording *in,
+                     vdi_tensor *truth, fitting *f) {
     const bool correlated = want->net.posterior == VDI_DEEPSPIKE_CORRELATED;
     vdi_deepspike_desc desc;
     vdi_deepspike_data_desc dd = {0};
@@ -533,7 +535,7 @@ static int fit_begin(run *r, const spikes_fit_options *want, vdi_calcium_model m
 }
 
 /* Attempts until one has not collapsed, each from another seed. */
-static int fit(run *r, const spikes_fit_options *want, vdi_calcium_model model, const recording *in,
+static int fit(run *r, spikes_fit_options *want, vdi_calcium_model model, const recording *in,
                vdi_tensor *truth, fitting *f) {
     f->attempt = attempt_of(r);
     int code = fit_begin(r, want, model, in, truth, f);
@@ -623,7 +625,7 @@ static double *both_signals(const recording part[2]) {
     return both;
 }
 
-static int spine(run *r, const spikes_fit_options *want, const recording part[2], fitting *f) {
+static int spine(run *r, spikes_fit_options *want, const recording part[2], fitting *f) {
     const int64_t spines = part[0].neurons, frames = part[0].frames;
     vdi_deepspike_desc desc;
     vdi_deepspike_data_desc dd = {0};
@@ -649,7 +651,7 @@ static int spine(run *r, const spikes_fit_options *want, const recording part[2]
 }
 
 static int spine_main(run *r, void *options) {
-    const spikes_fit_options *want = (const spikes_fit_options *)options;
+    spikes_fit_options *want = (spikes_fit_options *)options;
     recording part[2];
     fitting f = {0};
     if (!fps_given(want->fps)) return USAGE;

@@ -35,7 +35,7 @@ int spikes_fitted_infer(run *r, const char *path, int64_t rows, int64_t frames,
 
 /* spikes_tune.c: fit --init pretrained. The network in the box goes on learning on these traces
  * (neurons,frames), and is run over them. */
-int spikes_tune_main(run *r, const spikes_fit_options *want, vdi_calcium_model model,
+int spikes_tune_main(run *r, spikes_fit_options *want, vdi_calcium_model model,
                      const recording *in);
 /* the network of a file that it has written; NULL with a message */
 vdi_pretrained *spikes_tuned_open(const vdi_safetensors *file, const char *path);

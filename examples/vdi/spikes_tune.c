@@ -196,10 +196,14 @@ vdi_pretrained *spikes_tuned_open(const vdi_safetensors *file, const char *path)
     return NULL;
 }
 
-/* A generative model beside the network, with parameters for each trace to begin with. */
+/* A generative model beside the network, with parameters for each trace to begin with, and how far
+ * they have come. Without labels first the cells' parameters alone learn, through samples of the
+ * network as it is (phase 0): a wrong theta would teach it wrong spikes. */
 typedef struct pair {
     vdi_deepspike *net;
     vdi_deepspike_data *data;
+    double *trace; /* (rows, TRACE_COLUMNS), room for all */
+    int64_t rows, all, phase;
 } pair;
 
 static int pair_make(const run *r, double drift, vdi_calcium_model model, tuning *u,
@@ -241,32 +245,91 @@ static int pair_make(const run *r, double drift, vdi_calcium_model model, tuning
 static void pair_free(pair *c) {
     vdi_deepspike_data_destroy(c->data);
     vdi_deepspike_destroy(c->net);
-    c->net = NULL;
-    c->data = NULL;
+    free(c->trace);
 }
 
-/* All steps of a schedule; their rows go behind those that are there. */
-static int steps_make(run *r, pair *c, const vdi_deepspike_train *train, double *trace,
-                      int64_t *rows, int64_t all) {
+static bool checkpoint_save(const run *r, pair *c) {
+    vdi_state *s = state_copy(vdi_deepspike_state(c->net, c->data, true), 2, 0);
+    state_add(s, "trace", vdi_tensor_2d(c->trace, VDI_F64, c->rows, TRACE_COLUMNS));
+    state_add(s, "phase", vdi_tensor_1d(&c->phase, VDI_I64, 1));
+    return state_save(r, "checkpoint.safetensors", s);
+}
+
+static bool checkpoint_take(const vdi_safetensors *file, pair *c, vdi_error *err) {
+    const vdi_tensor t = vdi_safetensors_find(file, "trace");
+    if (t.ndim != 2 || t.dtype != VDI_F64 || t.shape[1] != TRACE_COLUMNS || t.shape[0] > c->all) {
+        (void)vdi_error_set(err, VDI_ERR_FORMAT, "resume", "expected a trace of at most %lld steps",
+                            (long long)c->all);
+        return false;
+    }
+    c->rows = t.shape[0];
+    memcpy(c->trace, t.data, (size_t)(c->rows * TRACE_COLUMNS) * sizeof *c->trace);
+    return vdi_safetensors_copy_to(file, vdi_deepspike_state(c->net, c->data, true), err) == VDI_OK;
+}
+
+static bool phase_of(const vdi_safetensors *file, int64_t *phase, vdi_error *err) {
+    const vdi_tensor t = vdi_safetensors_find(file, "phase");
+    if (t.ndim == 1 && t.dtype == VDI_I64 && t.shape[0] == 1) {
+        *phase = *(const int64_t *)t.data;
+        if (*phase == 0 || *phase == 1) return true;
+    }
+    (void)vdi_error_set(err, VDI_ERR_FORMAT, "resume", "expected a phase of 0 or 1");
+    return false;
+}
+
+/* Where a schedule ends, the next begins at its first step. */
+static int phase_begin(pair *c, int64_t phase, const vdi_deepspike_train *train) {
     vdi_error err = {0};
+    c->phase = phase;
     if (vdi_deepspike_set_train(c->net, train, &err) < 0) return fail_error(&err, NULL);
     vdi_deepspike_restart(c->net);
+    return DONE;
+}
+
+/* Of a resumed run: where it was, with the schedule of its phase. One that was ended before its
+ * first checkpoint begins anew. */
+static int checkpoint_load(const run *r, pair *c, const vdi_deepspike_train train[2]) {
+    vdi_error err = {0};
+    vdi_safetensors file;
+    int64_t phase = c->phase;
+    char *path = path_join(r->resume, "checkpoint.safetensors");
+    int code = DONE;
+    if (file_exists(path)) {
+        bool ok = vdi_safetensors_load(path, NULL, &file, &err) == VDI_OK;
+        if (ok) {
+            ok = phase_of(&file, &phase, &err);
+            if (ok && phase != c->phase) code = phase_begin(c, phase, &train[phase]);
+            ok = ok && code == DONE && checkpoint_take(&file, c, &err);
+            vdi_safetensors_free(&file);
+        }
+        if (!ok && code == DONE) code = fail_error(&err, path);
+    }
+    free(path);
+    return code;
+}
+
+/* The rest of a schedule; its rows go behind those that are there. */
+static int steps_make(run *r, const spikes_fit_options *want, pair *c) {
+    vdi_error err = {0};
+    double saved = seconds_now();
     while (!interrupted()) {
         vdi_deepspike_progress p;
         const vdi_status status = vdi_deepspike_step(c->net, c->data, &p, &err);
         if (status == VDI_END) return DONE;
         if (status < 0) return fail_error(&err, r->argument[0]);
-        double *row = trace + (*rows)++ * TRACE_COLUMNS;
-        row[TRACE_STEP] = (double)*rows;
+        double *row = c->trace + c->rows++ * TRACE_COLUMNS;
+        row[TRACE_STEP] = (double)c->rows;
         row[TRACE_BOUND] = p.bound;
         row[TRACE_SLEEP] = p.sleep;
         row[TRACE_RATE] = p.rate;
-        progress(r, *rows, all, "bound per bin", p.bound);
+        progress(r, c->rows, c->all, "bound per bin", p.bound);
+        if (checkpoint_due(&saved, want->save_every) && !checkpoint_save(r, c)) return FAILED;
     }
     return INTERRUPTED;
 }
 
-static void schedule_make(const run *r, const spikes_fit_options *want, const tuning *u,
+/* The schedule, as far as it is not asked for; run.json then tells it. */
+static void schedule_make(const run *r, spikes_fit_options *want, const tuning *u,
                           vdi_deepspike_train *train) {
     /* labels are a teacher to follow in longer steps than a model of the dye */
     const double rate = u->label ? 1e-4 : 1e-5;
@@ -284,22 +347,29 @@ static void schedule_make(const run *r, const spikes_fit_options *want, const tu
     train->schedule.last = 0.05;
     train->seed = r->seed;
     if (u->label) train->estimator = VDI_DEEPSPIKE_SUPERVISED;
+    want->net.train.steps = train->steps;
+    want->net.train.rate = train->rate;
+    want->net.train.estimator = train->estimator;
 }
 
-/* Without labels first the cells' parameters alone, through samples of the network as it is: a
- * wrong theta would teach it wrong spikes. */
+/* Both phases, or with labels the second alone; *c is what came of it. */
 static int tune(run *r, const spikes_fit_options *want, vdi_calcium_model model, tuning *u,
-                double *trace, int64_t *rows, const vdi_deepspike_train *train) {
-    pair both = {0};
-    vdi_deepspike_train first = *train;
-    const int64_t all = u->label ? train->steps : 2 * train->steps;
-    first.rate = 1e-7;
-    first.theta_factor = 0.03 / first.rate;
-    int code = pair_make(r, want->drift, model, u, u->label ? train : &first, &both);
-    if (code == DONE && !u->label) code = steps_make(r, &both, &first, trace, rows, all);
-    if (code == DONE) code = steps_make(r, &both, train, trace, rows, all);
+                const vdi_deepspike_train *train, pair *c) {
+    vdi_deepspike_train both[2] = {*train, *train};
+    both[0].rate = 1e-7;
+    both[0].theta_factor = 0.03 / both[0].rate;
+    c->phase = u->label != NULL;
+    c->all = u->label ? train->steps : 2 * train->steps;
+    c->trace = doubles(c->all * TRACE_COLUMNS + 1);
+    int code = pair_make(r, want->drift, model, u, &both[c->phase], c);
+    if (code == DONE && r->resume) code = checkpoint_load(r, c, both);
+    if (code == DONE && c->phase == 0) {
+        code = steps_make(r, want, c);
+        if (code == DONE) code = phase_begin(c, 1, &both[1]);
+    }
+    if (code == DONE) code = steps_make(r, want, c);
     progress_end(r);
-    pair_free(&both);
+    if ((code == DONE || code == INTERRUPTED) && !checkpoint_save(r, c)) code = FAILED;
     return code;
 }
 
@@ -324,12 +394,12 @@ static bool results_leave(run *r, const recording *in, tuning *u, double *trace,
     return true;
 }
 
-static int tune_all(run *r, const spikes_fit_options *want, vdi_calcium_model model,
-                    const recording *in, tuning *u, spikes_fitted *out) {
+static int tune_all(run *r, spikes_fit_options *want, vdi_calcium_model model, const recording *in,
+                    tuning *u, spikes_fitted *out) {
     const vdi_tensor traces = traces_matrix(in);
     const size_t cells = (size_t)(in->neurons * in->frames);
     vdi_deepspike_train train = {0};
-    int64_t rows = 0;
+    pair c = {0};
     int code = prepare(r, &traces, in->fps, u);
     if (code == DONE && want->truth) code = labels_read(r, want->truth, in->frames, in->fps, u);
     if (code == DONE)
@@ -340,24 +410,23 @@ static int tune_all(run *r, const spikes_fit_options *want, vdi_calcium_model mo
         vdi_sum(VDI_F64, cells, out->spikes) / ((double)cells * VDI_PRETRAINED_GRID / in->fps);
     schedule_make(r, want, u, &train);
     if (!run_open_out(r)) return FAILED;
-    double *trace = doubles(2 * train.steps * TRACE_COLUMNS + 1);
-    code = tune(r, want, model, u, trace, &rows, &train);
+    code = tune(r, want, model, u, &train, &c);
     if (code == INTERRUPTED) {
-        fprintf(stderr, "vdi: interrupted after %lld steps, with a model of these\n",
-                (long long)rows);
+        fprintf(stderr,
+                "vdi: interrupted after %lld of %lld steps, with a model of these; go on with: vdi "
+                "spikes fit --resume %s\n",
+                (long long)c.rows, (long long)c.all, r->out);
     }
     if ((code == DONE || code == INTERRUPTED) && !tuned_save(r, u->net)) code = FAILED;
-    if (code == DONE && !results_leave(r, in, u, trace, rows, out)) code = FAILED;
-    free(trace);
+    if (code == DONE && !results_leave(r, in, u, c.trace, c.rows, out)) code = FAILED;
+    pair_free(&c);
     return code;
 }
 
-int spikes_tune_main(run *r, const spikes_fit_options *want, vdi_calcium_model model,
+int spikes_tune_main(run *r, spikes_fit_options *want, vdi_calcium_model model,
                      const recording *in) {
     tuning u = {0};
     spikes_fitted out = {0};
-    if (r->resume)
-        return usage("--init pretrained takes some hundred short steps: it has no --resume");
     if (!(u.net = spikes_pretrained_network())) return FAILED;
     out.spikes = doubles(in->neurons * in->frames);
     out.probability = doubles(in->neurons * in->frames);
