@@ -277,11 +277,13 @@ bool rows_tell(rows_out *m, int64_t rows) {
         (void)fail("no header for %lld rows, in %s", (long long)rows, m->path);
         return false;
     }
-    if (!file_flush(m->file)) {
-        (void)fail("cannot write %s: %s", m->path, strerror(errno));
-        return false;
-    }
     return write_at(m, h.text, h.size, 0);
+}
+
+bool rows_keep(rows_out *m, int64_t rows) {
+    if (file_flush(m->file)) return rows_tell(m, rows);
+    (void)fail("cannot write %s: %s", m->path, strerror(errno));
+    return false;
 }
 
 void rows_leave(rows_out *m) {
@@ -294,7 +296,7 @@ void rows_leave(rows_out *m) {
 
 bool rows_end(rows_out *m, int64_t rows) {
     const size_t row = vdi_dtype_size(m->shape.dtype) * (size_t)m->shape.columns;
-    bool ok = rows_tell(m, rows);
+    bool ok = rows_keep(m, rows);
     /* of a stack that is not complete the planes stand where they will be */
     if (!m->shape.planes && !file_cut(m->file, HEADER + rows * (int64_t)row)) ok = false;
     if (!file_close(m->file)) ok = false;

@@ -206,15 +206,15 @@ static int64_t rows_done(const inference *q, int64_t at) {
     return at < l->count ? l->place[l->member[l->begin[at]]] : l->rows;
 }
 
-/* The files tell so many rows; `end` closes them. */
-static bool files_tell(inference *q, int64_t rows, bool end) {
+/* The files tell so many rows: by `tell`, which is rows_tell, rows_keep or rows_end. */
+static bool files_tell(inference *q, int64_t rows, bool (*tell)(rows_out *, int64_t)) {
     rows_out *file[FILES];
     bool ok = true;
     files_of(q, file);
     for (int i = 0; i < FILES; i++) {
         const int64_t own = file[i]->shape.planes && rows < q->neurons.rows ? 0 : rows;
         if (!file[i]->path) continue;
-        ok = (end ? rows_end(file[i], own) : rows_tell(file[i], own)) && ok;
+        ok = tell(file[i], own) && ok;
     }
     return ok;
 }
@@ -223,7 +223,7 @@ static bool files_tell(inference *q, int64_t rows, bool end) {
 static bool checkpoint_save(const run *r, inference *q, int64_t at) {
     vdi_named_tensor t[6];
     vdi_state own = {0};
-    if (!files_tell(q, rows_done(q, at), false)) return false;
+    if (!files_tell(q, rows_done(q, at), rows_keep)) return false;
     own.tensors = t;
     own.tensor_count = state_of(q, at, t);
     return state_save(r, "checkpoint.safetensors", state_copy(&own, 0, 0));
@@ -273,7 +273,7 @@ static double rate_so_far(const inference *q, int64_t at) {
 }
 
 static int interrupted_at(const run *r, inference *q, int64_t at) {
-    if (!checkpoint_save(r, q, at) || !files_tell(q, rows_done(q, at), true)) return FAILED;
+    if (!checkpoint_save(r, q, at) || !files_tell(q, rows_done(q, at), rows_end)) return FAILED;
     fprintf(stderr,
             "vdi: interrupted after %lld of %lld neurons; go on with: vdi spikes infer "
             "--resume %s\n",
@@ -296,6 +296,7 @@ static int infer_all(run *r, const spikes_method *m, const spikes_infer_options 
         if (!quality_measure(r, q)) return FAILED;
         if (!part_write(r, q)) return FAILED;
         at += q->part.count;
+        if (!files_tell(q, rows_done(q, at), rows_tell)) return FAILED;
         progress(r, at, neurons, "spikes/s", rate_so_far(q, at));
         if (at == neurons) break;
         if (interrupted()) {
@@ -426,7 +427,7 @@ static int infer_source(run *r, const spikes_infer_options *want, const spikes_m
     if (!spikes_report(r, q, want->truth ? truth : NULL, want->report,
                        want->model ? want->model : m->name))
         return FAILED;
-    if (!files_tell(q, q->neurons.rows, true)) return FAILED;
+    if (!files_tell(q, q->neurons.rows, rows_end)) return FAILED;
     totals_add(q, sum);
     return DONE;
 }

@@ -251,8 +251,10 @@ bool rows_write(rows_out *m, int64_t row, const double *values);
 /* `count` rows that lie one behind the other */
 bool rows_write_some(rows_out *m, int64_t row, int64_t count, const double *values);
 bool rows_back(rows_out *m, int64_t row, double *out); /* what was written */
-/* on disk are so many rows: the header says so */
+/* so many rows are written: the header says so, and the file is an array that can be read */
 bool rows_tell(rows_out *m, int64_t rows);
+/* the same once they are on the disk: a run may go on from there */
+bool rows_keep(rows_out *m, int64_t rows);
 /* the same, and there are no more: close */
 bool rows_end(rows_out *m, int64_t rows);
 /* close as it is */
