@@ -247,6 +247,13 @@ TEST(alloc, version) {
 #endif
 }
 
+/* Flags that fail it: make check-flags. */
+TEST(alloc, arithmetic) {
+    vdi_error err;
+    CHECK_OK(vdi_arithmetic_check(&err), err);
+    CHECK(vdi_arithmetic_check(NULL) == VDI_OK);
+}
+
 TEST(alloc, status_and_log) {
     for (int i = -20; i < 20; i++) {
         const char *name = vdi_status_name((vdi_status)i);

@@ -322,7 +322,7 @@ exits 1 'inputs of other bins' "$vdi" lds fit counts.npy -d 2 --inputs y.csv --o
 grep -q 'in y.csv$' err.txt; ok "wrong inputs are told as theirs: $(cat err.txt)" $?
 printf 'nan,nan\nnan,nan\nnan,nan\n' >nan.csv
 for family in lds plds flds vilds; do exits 1 "$family, all missing" "$vdi" $family fit nan.csv -d 1 --out e; done
-exits 0 'a recipe that is looked for, of few spikes' "$vdi" flds fit few.npy -d 2 --recipe auto --em 3 --steps 20 --out few
+exits 0 'a recipe that is looked for, of few spikes' "$vdi" flds fit few.npy -d 2 $(steps '' '--hidden 5 --encoder-hidden 5') --recipe auto --em 3 --steps 20 --out few
 grep -q 'recipe [a-z]*: on every fifth trial' err.txt
 ok 'it is told which recipe' $?
 exits 0 'flds infer' "$vdi" flds infer f counts.npy --samples 3 --out fi --json

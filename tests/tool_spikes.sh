@@ -195,6 +195,6 @@ cmp -s from-taught/spikes.npy taught/spikes.npy
 ok 'as it said itself' $?
 exits 1 'labels of another shape' "$vdi" spikes fit line/traces.npy --fps 60 --init pretrained --truth one.csv --out e
 awk 'BEGIN { srand(9); for (t = 0; t < 300; t++) print rand() }' >noise.csv
-exits 0 'a fit on noise' "$vdi" spikes fit noise.csv --fps 30 --rate 0.0001 --learning-rate 0.05 --estimator wake-sleep --steps 80 --out noise --quiet
+exits 0 'a fit on noise' "$vdi" spikes fit noise.csv --fps 30 --rate 0.0001 --learning-rate 0.05 --estimator wake-sleep --steps 80 $(steps '' '--batch 2 --samples 4') --out noise --quiet
 [ "$(grep -c "^vdi: warning: collapse: after 20 steps" err.txt)" -eq 2 ]
 ok "a collapse is told: $(cat err.txt)" $?

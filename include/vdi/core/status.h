@@ -46,6 +46,11 @@ typedef struct vdi_error {
 /** The version that was compiled, VDI_VERSION; a library's may differ from the header's. */
 VDI_API const char *vdi_version(void);
 
+/** VDI_OK, or VDI_ERR_UNSUPPORTED where flags of the compiler have loosened the arithmetic, so that
+ * results would be wrong. What compilers tell is refused when vdi is compiled; this is for the rest,
+ * such as -funsafe-math-optimizations of clang. Whatever creates a model or a tape asks it. */
+VDI_API vdi_status vdi_arithmetic_check(vdi_error *err);
+
 /** The name of a status, such as "not positive definite". Never NULL. */
 VDI_API const char *vdi_status_name(vdi_status status);
 
@@ -94,5 +99,27 @@ VDI__DEF vdi_status vdi_error_set(vdi_error *err, vdi_status status, const char 
         (void)vdi_text_copy(err->where, sizeof err->where, where);
     }
     return status;
+}
+
+/* The numbers are volatile, so that the compiler does not know them; each is read once, so that it
+ * may cancel them if it thinks it may. Neither sum raises an exception. */
+VDI__DEF vdi_status vdi_arithmetic_check(vdi_error *err) {
+    static const char where[] = "vdi_arithmetic_check";
+    const volatile double number[3] = {1.25, 1e30, (double)NAN};
+    const volatile float single[2] = {1.25f, 1e30f};
+    const double x = number[0], large = number[1], nan = number[2];
+    const float y = single[0], large_y = single[1];
+    const double lost = (x + large) - large;
+    const float lost_y = (y + large_y) - large_y;
+    if (lost != 0 || lost_y != 0) {
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
+                             "vdi was compiled with reordered sums: compile without "
+                             "-funsafe-math-optimizations and -fassociative-math");
+    }
+    if (nan == nan || nan - nan == 0) {
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
+                             "vdi was compiled without NaN: compile with -fhonor-nans");
+    }
+    return VDI_OK;
 }
 #endif

@@ -377,6 +377,7 @@ VDI__DEF vdi_status vdi_tape_create(const vdi_tape_desc *desc, vdi_tape **out, v
     vdi_tape *t;
     *out = NULL;
     vdi_status status = vdi_tape_desc_check(&d, err);
+    if (status == VDI_OK) status = vdi_arithmetic_check(err);
     if (status < 0) return status;
     d.allocator = vdi_allocator_defaults(&d.allocator);
     if (!d.block_size) d.block_size = (size_t)1 << 16;

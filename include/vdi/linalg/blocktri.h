@@ -227,6 +227,7 @@ VDI__DEF vdi_status vdi_blocktri_init(vdi_blocktri *bt, const vdi_blocktri_desc 
     if (!bt || !desc)
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%s is NULL", bt ? "desc" : "bt");
     memset(bt, 0, sizeof *bt);
+    if (vdi_arithmetic_check(err) < 0) return VDI_ERR_UNSUPPORTED;
     if (!vdi_dtype_is_real(desc->dtype)) {
         return vdi_error_set(err, VDI_ERR_DTYPE, where, "dtype is %s, expected float32 or float64",
                              vdi_dtype_name(desc->dtype));

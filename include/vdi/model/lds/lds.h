@@ -221,6 +221,7 @@ VDI__DEF vdi_status vdi_lds_create(const vdi_lds_desc *desc, vdi_lds **out, vdi_
     vdi_lds shape = VDI__ZERO;
     *out = NULL;
     vdi_status status = vdi_lds_desc_check(desc, err);
+    if (status == VDI_OK) status = vdi_arithmetic_check(err);
     if (status < 0) return status;
     shape.desc = vdi_lds_desc_defaults(desc);
     const size_t count = vdi__lds_layout(&shape, NULL);

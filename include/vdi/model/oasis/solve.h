@@ -320,6 +320,7 @@ VDI__DEF vdi_status vdi_oasis(const vdi_oasis_desc *desc, vdi_dtype dtype, int64
     o.desc = *desc;
     vdi_fields_fill(vdi_oasis_desc_fields(), &o.desc);
     vdi_status status = vdi_oasis_desc_check(desc, err);
+    if (status == VDI_OK) status = vdi_arithmetic_check(err);
     if (status < 0) return status;
     if (!vdi_dtype_is_real(dtype)) {
         return vdi_error_set(err, VDI_ERR_DTYPE, where, "dtype is %s, expected float32 or float64",

@@ -224,6 +224,7 @@ VDI__DEF vdi_status vdi_plds_create(const vdi_plds_desc *desc, vdi_plds **out, v
     vdi_plds shape = VDI__ZERO;
     *out = NULL;
     vdi_status status = vdi_plds_desc_check(desc, err);
+    if (status == VDI_OK) status = vdi_arithmetic_check(err);
     if (status < 0) return status;
     shape.desc = vdi_plds_desc_defaults(desc);
     const size_t count = vdi__plds_layout(&shape, NULL);

@@ -458,6 +458,7 @@ VDI__DEF vdi_status vdi_pretrained_create_random(const vdi_pretrained_desc *desc
     vdi_rng plain = vdi_rng_make(0, 0);
     *out = NULL;
     vdi_status status = vdi_pretrained_desc_check(desc, err);
+    if (status == VDI_OK) status = vdi_arithmetic_check(err);
     if (status < 0) return status;
     vdi_pretrained *net = (vdi_pretrained *)vdi_alloc(a, sizeof *net);
     if (!net) {

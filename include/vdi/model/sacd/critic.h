@@ -346,6 +346,7 @@ VDI__DEF vdi_status vdi_critic_create(const vdi_critic_desc *desc, vdi_critic **
     static const char where[] = "vdi_critic_create";
     *out = NULL;
     vdi_status status = vdi_critic_desc_check(desc, err);
+    if (status == VDI_OK) status = vdi_arithmetic_check(err);
     if (status < 0) return status;
     vdi_critic *c = (vdi_critic *)vdi_alloc(desc->allocator, sizeof *c);
     if (!c) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");

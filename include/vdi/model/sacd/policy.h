@@ -265,6 +265,7 @@ struct vdi_policy {
 VDI__FN vdi_status vdi__policy_net(const vdi_state *saved, vdi_sacd_desc *d, vdi__mlp *net,
                                    vdi_error *err) {
     vdi_status status = vdi_sacd_desc_from_meta(saved->meta, saved->meta_count, d, err);
+    if (status == VDI_OK) status = vdi_arithmetic_check(err);
     if (status < 0) return status;
     vdi__mlp_init(net, d->dtype, d->observations, d->layers, d->hidden,
                   (int64_t)vdi__actor_outputs(d));

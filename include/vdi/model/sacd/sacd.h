@@ -541,6 +541,7 @@ VDI__FN vdi_status vdi__sacd_build(vdi_sacd *g, vdi_error *err) {
 VDI__DEF vdi_status vdi_sacd_create(const vdi_sacd_desc *desc, vdi_sacd **out, vdi_error *err) {
     *out = NULL;
     vdi_status status = vdi_sacd_desc_check(desc, err);
+    if (status == VDI_OK) status = vdi_arithmetic_check(err);
     if (status < 0) return status;
     vdi_sacd *g = (vdi_sacd *)vdi_alloc(desc->allocator, sizeof *g);
     if (!g) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_sacd_create", "no memory");
