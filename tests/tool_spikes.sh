@@ -26,6 +26,11 @@ grep -q '^vdi: warning: shape: 400 neurons of 3 frames: is it transposed?' err.t
 ok 'a transposed file is told' $?
 exits 1 'no axes to transpose' "$vdi" spikes infer trials.npy --fps 30 --transpose --out e
 exits 2 'no traces' "$vdi" spikes infer --fps 30 --out e
+mkdir -p empty unwritable/report.html
+exits 1 'a model out of an empty folder' "$vdi" spikes infer rows.npy --fps 30 --model empty --out e
+exits 1 'a report that cannot be written' "$vdi" spikes infer rows.npy --fps 30 --out unwritable --quiet
+grep -q 'cannot write unwritable/report.html' err.txt
+ok "it is told: $(cat err.txt)" $?
 # four bytes a number; a share of the neurons has the same rows
 exits 0 'four bytes' "$vdi" spikes infer rows.npy --fps 30 --dtype f4 --samples 2 --out four --quiet
 [ "$(wc -c <four/spikes.npy)" -eq $((128 + 4 * 1200)) ] && [ "$(wc -c <four/samples.npy)" -eq $((128 + 8 * 1200)) ]
