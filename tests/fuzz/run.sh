@@ -2,6 +2,7 @@
 # Fuzzes loaders, models, the wire, figures, and numbers, with libFuzzer, AddressSanitizer and UBSan:
 #     run.sh [SECONDS] [TARGET...]    each for so long (default 60); needs clang. Builds and what was found
 #                                     are kept in build/fuzz (or $B/fuzz), so that a later run goes on
+#     run.sh NUMBERx [TARGET...]      each for so many executions, as 1000000x
 #     run.sh --replay [TARGET...]     each over its files in tests/fuzz/corpus, with any compiler (make test)
 #     run.sh --seeds                  write the valid files of tests/fuzz/corpus anew
 # From the root of the tree. An input that broke something goes into tests/fuzz/corpus once it is mended.
@@ -29,12 +30,19 @@ case $mode in
     done
     echo "$files files of tests/fuzz/corpus through $# targets" ;;
 *)
+    case $mode in
+    *x) limit="-runs=${mode%x}" ;;
+    *) limit="-max_total_time=$mode" ;;
+    esac
+    # -O2, short inputs and a small quarantine of freed memory: what counts is executions in a second
+    export ASAN_OPTIONS="quarantine_size_mb=1:malloc_context_size=2"
     for target in "$@"; do
         mkdir -p "$out/corpus/$target"
-        ${CLANG:-clang} $flags -g -O1 -Wno-unused-function -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+        case $target in model) longest=4096 ;; *) longest=1024 ;; esac
+        ${CLANG:-clang} $flags -g1 -O2 -Wno-unused-function -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
             "tests/fuzz/$target.c" -o "$out/$target" -lm -lpthread
         echo "-- $target"
-        "$out/$target" -max_total_time="$mode" -max_len=4096 -print_final_stats=1 -artifact_prefix="$out/$target-" \
+        "$out/$target" $limit -max_len=$longest -print_final_stats=1 -artifact_prefix="$out/$target-" \
             "$out/corpus/$target" "$corpus/$target" > "$out/$target.log" 2>&1 || { tail -n 40 "$out/$target.log"; exit 1; }
         grep -E 'stat::number_of_executed_units|DONE' "$out/$target.log"
     done ;;
