@@ -1023,6 +1023,10 @@ TEST(blocktri, bad_descriptions) {
     CHECK_FAILS(vdi_blocktri_init(&bt, &desc, mem, size - 1, &err), VDI_ERR_MEMORY);
     CHECK(strstr(err.message, "are needed") != NULL, "said '%s'", err.message);
     CHECK_FAILS(vdi_blocktri_init(&bt, &desc, NULL, size, &err), VDI_ERR_MEMORY);
+    CHECK_FAILS(vdi_blocktri_init(NULL, &desc, mem, size, &err), VDI_ERR_ARGUMENT);
+    CHECK(strcmp(err.message, "bt is NULL") == 0, "said '%s'", err.message);
+    CHECK_FAILS(vdi_blocktri_init(&bt, NULL, mem, size, &err), VDI_ERR_ARGUMENT);
+    CHECK(strcmp(err.message, "desc is NULL") == 0, "said '%s'", err.message);
     CHECK_FAILS(vdi_blocktri_factor(&bt, mem, mem, &err), VDI_ERR_STATE);
     CHECK_OK(vdi_blocktri_init(&bt, &desc, (char *)mem + 1, size, &err), err); /* any alignment */
     CHECK_FAILS(vdi_blocktri_factor(&bt, NULL, mem, &err), VDI_ERR_ARGUMENT);

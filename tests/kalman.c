@@ -166,3 +166,71 @@ TEST(kalman, against_the_joint_gaussian) {
     CHECK(strstr(err.message, "bin 1"), "%s", err.message);
     free(work);
 }
+
+/* What is seen stays as it is until the covariances do, then changes: a filter that keeps them has
+ * to notice. Against the recursions, a bin at a time. */
+TEST(kalman, what_is_seen_changes_late) {
+    enum { LONG = 160, LATE = 110 };
+    const double A[4] = {0.9, -0.2, 0.3, 0.7}, Q[4] = {0.5, 0.1, 0.1, 0.3};
+    const double Q0[4] = {1.2, -0.4, -0.4, 0.9};
+    static double W[G * LONG * 4], h[S * G * LONG * D], c[S * G * LONG * D], logdet[G];
+    static double mp[S * G * LONG * D], Pp[G * LONG * 4], mf[S * G * LONG * D], Pf[G * LONG * 4];
+    unsigned long long seed = 6;
+    vdi_kalman_desc d = VDI__ZERO;
+    vdi_error err = VDI__ZERO;
+    for (int i = 0; i < G * LONG; i++) {
+        const int g = i / LONG, t = i % LONG;
+        W[i * 4] = 2 + g;
+        W[i * 4 + 3] = t < LATE + 10 * g ? 1 : 0.2;
+        W[i * 4 + 1] = W[i * 4 + 2] = 0.1;
+    }
+    for (int i = 0; i < S * G * LONG * D; i++) {
+        h[i] = test_normal(&seed);
+        c[i] = test_normal(&seed);
+    }
+    d.dtype = VDI_F64;
+    d.groups = G;
+    d.nrhs = S;
+    d.T = LONG;
+    d.d = D;
+    void *work = malloc(vdi_kalman_worksize(&d));
+    CHECK_OK(vdi_kalman_filter(&d, A, Q, Q0, W, h, c, work, mp, Pp, mf, Pf, logdet, &err), err);
+    for (int g = 0; g < G; g++) {
+        double P[4], AP[4], information[4], cov[4], m[S][D];
+        memcpy(P, Q0, sizeof P);
+        for (int s = 0; s < S; s++)
+            memcpy(m[s], &c[(s * G + g) * LONG * D], sizeof m[s]);
+        for (int t = 0; t < LONG; t++) {
+            const int at = (g * LONG + t) * 4;
+            double sum[4];
+            inverse2(P, information);
+            for (int k = 0; k < 4; k++) {
+                CHECK_CLOSE(Pp[at + k], P[k], 1e-10);
+                sum[k] = information[k] + W[at + k];
+            }
+            inverse2(sum, cov);
+            for (int s = 0; s < S; s++) {
+                const int b = ((s * G + g) * LONG + t) * D;
+                double x[D], z[D];
+                for (int i = 0; i < D; i++) {
+                    CHECK_CLOSE(mp[b + i], m[s][i], 1e-10);
+                    x[i] =
+                        h[b + i] + information[i * 2] * m[s][0] + information[i * 2 + 1] * m[s][1];
+                }
+                for (int i = 0; i < D; i++) {
+                    z[i] = cov[i * 2] * x[0] + cov[i * 2 + 1] * x[1];
+                    CHECK_CLOSE(mf[b + i], z[i], 1e-10);
+                }
+                for (int i = 0; t + 1 < LONG && i < D; i++)
+                    m[s][i] = A[i * 2] * z[0] + A[i * 2 + 1] * z[1] + c[b + D + i];
+            }
+            for (int k = 0; k < 4; k++) {
+                CHECK_CLOSE(Pf[at + k], cov[k], 1e-10);
+                AP[k] = A[k / 2 * 2] * cov[k % 2] + A[k / 2 * 2 + 1] * cov[2 + k % 2];
+            }
+            for (int k = 0; k < 4; k++)
+                P[k] = AP[k / 2 * 2] * A[k % 2 * 2] + AP[k / 2 * 2 + 1] * A[k % 2 * 2 + 1] + Q[k];
+        }
+    }
+    free(work);
+}

@@ -111,6 +111,8 @@ TEST(score, bits_per_spike) {
           (int)s.values, (int)s.bins);
     CHECK_CLOSE(s.bits_per_spike, (total - null) / (5 * log(2)), 1e-12);
     CHECK_OK(vdi_score_co_bps(4, 3, y, rate, &s, &err), err);
+    CHECK(s.spikes == 5 && s.values == 8 && s.bins == 3, "%g spikes, %d values, %d bins", s.spikes,
+          (int)s.values, (int)s.bins);
     CHECK_CLOSE(s.log_likelihood, total, 1e-12);
     CHECK_CLOSE(s.null_log_likelihood, co_null, 1e-12);
     CHECK_CLOSE(s.bits_per_spike, (total - co_null) / (5 * log(2)), 1e-12);
