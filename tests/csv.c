@@ -46,6 +46,33 @@ TEST(csv, read) {
     vdi_csv_free(&t);
 }
 
+static void *fill_alloc(size_t size, size_t align, void *user) {
+    void *p = vdi_allocator_defaults(NULL).alloc_fn(size, align, NULL);
+    return p ? memset(p, *(const char *)user, size) : NULL;
+}
+static void fill_free(void *p, size_t size, size_t align, void *user) {
+    (void)user;
+    vdi_allocator_defaults(NULL).free_fn(p, size, align, NULL);
+}
+
+/* A table ends with its text, whatever the memory behind it holds. */
+TEST(csv, ends_with_its_text) {
+    static const char *const text[] = {"1,2\n\"3\",\"4\"", "1,2\n3,4",    "1 2\n3 4",
+                                       "1 2\n3 4\n ",      "1,2\n3,4\n#", "1,2\n3,4\r\n\t"};
+    for (const char *fill = " \t\r\n,\"#5"; *fill; fill++) {
+        for (size_t i = 0; i < VDI__COUNT(text); i++) {
+            char with = *fill;
+            const vdi_allocator a = {fill_alloc, fill_free, &with};
+            vdi_csv t;
+            vdi_error err;
+            CHECK_OK(read_text(text[i], &a, &t, &err), err);
+            CHECK(vdi_tensor_count(t.values) == 4 && ((double *)t.values.data)[3] == 4,
+                  "text %zu before '%c'", i, with);
+            vdi_csv_free(&t);
+        }
+    }
+}
+
 TEST(csv, missing) {
     vdi_csv t;
     vdi_error err;

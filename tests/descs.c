@@ -283,6 +283,8 @@ TEST(descs, what_is_checked_by_hand) {
     CHECK_FAILS(vdi_param_desc_check(&p, &err), VDI_ERR_SHAPE);
     CHECK(strcmp(err.message, "x: shape (3,-4) is out of range") == 0, "%s", err.message);
     p = vdi_param_1d("x", VDI_INIT_ZEROS, 0, 3);
+    vdi_fields_fill(vdi_param_desc_fields(), &p);
+    CHECK(p.scale == 0, "0 is a constant of its own: filled with %g", p.scale);
     memset(p.name, 'x', sizeof p.name);
     CHECK_FAILS(vdi_param_desc_check(&p, &err), VDI_ERR_ARGUMENT);
     vdi_custom_desc c;

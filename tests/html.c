@@ -11,7 +11,8 @@ static void write_page(vdi_page *p, vdi_writer *w, vdi_tensor y) {
                                          NULL,
                                          "n/a"};
     static const char *const rows[2] = {"r1", "r2"};
-    static double numbers[4] = {0.5, 1200, NAN, 3};
+    static double numbers[4] = {0.5, 1200, NAN, 3}, wide[3] = {1, 2, 4};
+    static const char *const three[3] = {"one", "two", "four"};
     vdi_figure f;
     vdi_json_writer j;
     vdi_page_begin(p, w, "Fit <of> \"run\" & co");
@@ -19,6 +20,7 @@ static void write_page(vdi_page *p, vdi_writer *w, vdi_tensor y) {
     vdi_page_text(p, "x < y & \xFF\x01");
     vdi_page_table(p, head, 2, cells, 3);
     vdi_page_numbers(p, head, rows, vdi_tensor_2d(numbers, VDI_F64, 2, 2), 3);
+    vdi_page_numbers(p, three, NULL, vdi_tensor_2d(wide, VDI_F64, 1, 3), 3);
     vdi_figure_init(&f, NULL);
     vdi_panel_line(vdi_figure_panel(&f, 0, 0), "y", y);
     vdi_page_figure(p, &f, "A line.");
@@ -52,6 +54,7 @@ TEST(html, page) {
                          "1</td>"));
     CHECK(strstr(b.data, "<td class=\"n\">\xE2\x80\x93</td><td class=\"n\">3</td>") &&
           strstr(b.data, "<td class=\"n\">1200</td>"));
+    CHECK(strstr(b.data, ">one</th><th class=\"n\">two</th><th class=\"n\">four</th></tr>"));
     CHECK(strstr(b.data, "{\"s\":\"\\u003c/script>\\u003cb>\"}") && strstr(b.data, "1 < 2") &&
           strstr(b.data, "<section id=\"own\">"));
     /* nothing is fetched: the only addresses are the names of XML */

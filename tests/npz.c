@@ -304,6 +304,28 @@ static void pack_all(packer *p) {
     pack_symbol(p, 256);
 }
 
+/* A block with codes of its own: symbol k (and the end, the last) has k ones and a zero, so that
+ * every length of a code is there. */
+static void pack_long_codes(packer *p) {
+    enum { MOST = 15, END = 256 };
+    pack_bits(p, 1 | 2 << 1, 3);
+    pack_bits(p, 0, 5);  /* 257 codes of literals and lengths */
+    pack_bits(p, 0, 5);  /* one of distances */
+    pack_bits(p, 15, 4); /* the lengths of all 19 code lengths follow */
+    for (int i = 0; i < 19; i++)
+        pack_bits(p, i < 3 ? 0 : 4, 3); /* 16, 17 and 18 come first and are not used */
+    for (unsigned i = 0; i < END; i++)
+        pack_code(p, i < MOST ? i + 1 : 0, 4);
+    pack_code(p, MOST, 4);
+    pack_code(p, 1, 4); /* the distance, which nobody uses */
+    for (; p->made < 300; p->made++) {
+        const unsigned k = (unsigned)(p->made * 7 % MOST);
+        p->plain[p->made] = (unsigned char)k;
+        pack_code(p, (1u << (k + 1)) - 2, (int)k + 1);
+    }
+    pack_code(p, (1u << MOST) - 1, MOST);
+}
+
 /* An archive of that one member, "x". */
 static vdi_buffer archived(const packer *p) {
     unsigned char local[31] = "PK\3\4", central[47] = "PK\1\2", end[22] = "PK\5\6";
@@ -335,13 +357,13 @@ static vdi_buffer archived(const packer *p) {
     return b;
 }
 
-TEST(npz, every_length_and_distance) {
+static void unpacks(void (*pack)(packer *p)) {
     packer *p = (packer *)calloc(1, sizeof *p);
     unsigned char *got = (unsigned char *)malloc(UNPACKED);
     vdi_zip zip;
     vdi_reader member;
     vdi_error err;
-    pack_all(p);
+    pack(p);
     vdi_buffer b = archived(p);
     CHECK_OK(vdi_zip_open(&zip, vdi_reader_memory(b.data, b.size, "all"), NULL, &err), err);
     CHECK_OK(vdi_zip_enter(&zip, vdi_zip_find(&zip, "x"), &member, &err), err);
@@ -353,6 +375,9 @@ TEST(npz, every_length_and_distance) {
     free(got);
     free(p);
 }
+
+TEST(npz, every_length_and_distance) { unpacks(pack_all); }
+TEST(npz, codes_of_every_length) { unpacks(pack_long_codes); }
 
 /* The directory entry number i of an archive. */
 static unsigned char *entry(vdi_buffer b, int i) {

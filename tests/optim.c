@@ -118,6 +118,7 @@ TEST(optim, parameter_sets) {
     CHECK(vdi_params_size(p) == 15 + 5 + 1 + 33 && p->total % 16 == 0, "size");
     CHECK(vdi_params_find(p, "b") == &p->item[2] && !vdi_params_find(p, "nobody"), "find");
     CHECK(at(p->item[2].value, 0) == 2, "constant");
+    CHECK(p->item[0].value.data == p->values && p->item[0].grad.data == p->grads, "the first");
     const vdi_state *s = vdi_params_state(p);
     CHECK(s->tensor_count == 4 && !strcmp(s->tensors[3].name, "c") &&
               s->tensors[3].tensor.data == p->item[3].value.data,
@@ -331,6 +332,8 @@ TEST(optim, schedules) {
         CHECK(fabs(f - want[i].factor) < 1e-15, "case %zu: %.17g, expected %.17g", i, f,
               want[i].factor);
     }
+    const vdi_schedule unknown = {(vdi_schedule_kind)99, 0, 100, 10, 0.5, 0};
+    CHECK(vdi_schedule_factor(&unknown, 50) == 1, "what is unknown changes no rate");
 }
 
 /* A loaded state may be anything; a step from it changes nothing. */

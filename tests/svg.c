@@ -235,6 +235,7 @@ TEST(svg, colours_by_name) {
         while (q && q > b.data && strncmp(q, "stroke=\"", 8) != 0)
             q--;
         CHECK(q && q > b.data, "a line has a colour");
+        CHECK(!strstr(b.data, "<image"), "a line in one colour needs no bar of colours");
         snprintf(stroke[i], sizeof stroke[i], "%.30s", q && q > b.data ? q + 8 : "");
         vdi_buffer_free(&b);
         vdi_figure_free(&f);
@@ -295,12 +296,44 @@ TEST(svg, bars_by_value) {
     vdi_figure_free(&f);
 }
 
+/* Numbers stand at round values, in halves where values lie close, not between whole ones; a label
+ * stands at the middle of its axis. */
+TEST(svg, axes_by_value) {
+    vdi_figure f;
+    vdi_figure_init(&f, NULL);
+    for (int i = 0; i < 3; i++) {
+        x[i] = 1000 * i;
+        y[i] = 0.25 * i;
+    }
+    vdi_panel *p = vdi_figure_panel(&f, 0, 0);
+    p->x.label = "along";
+    vdi_panel_line(p, NULL, vdi_tensor_1d(y, VDI_F64, 3))->x = vdi_tensor_1d(x, VDI_F64, 3);
+    vdi_buffer b = drawn(&f);
+    CHECK(strstr(b.data, ">0.2<") && strstr(b.data, ">0.4<") && strstr(b.data, ">1000<") &&
+              !strstr(b.data, ">999<") && count(b.data, "<text") < 20,
+          "%s", b.data);
+    double at[3] = {0, 0, 0}; /* of the first and the last number, and of the label */
+    static const char *const text[3] = {">0<", ">2000<", ">along<"};
+    for (int i = 0; i < 3; i++) {
+        const char *q = strstr(b.data, text[i]);
+        while (q && q > b.data && strncmp(q, "<text", 5) != 0)
+            q--;
+        q = q ? strstr(q, " x=\"") : NULL;
+        CHECK(q != NULL, "%s", text[i]);
+        if (q) at[i] = strtod(q + 4, NULL);
+    }
+    CHECK(at[1] > at[0] + 100);
+    CHECK_CLOSE(at[2], (at[0] + at[1]) / 2, 0.03 * (at[1] - at[0]));
+    vdi_buffer_free(&b);
+    vdi_figure_free(&f);
+}
+
 /* As many bins as were asked for, or one for each whole number, as high as they are full. */
 TEST(svg, histograms_by_value) {
     static const double whole[6] = {0, 2, 2, 1, 0, 2}, real[7] = {0, 0.1, 1.5, 3.9, 3.2, 3.6, 4};
-    static const double hits[2][4] = {{2, 1, 3, 0}, {2, 1, 0, 4}};
-    for (int kind = 0; kind < 2; kind++) {
-        const int bins = kind ? 4 : 3;
+    static const double hits[3][4] = {{2, 1, 3, 0}, {2, 1, 0, 4}, {7, 0, 0, 0}};
+    for (int kind = 0; kind < 3; kind++) {
+        const int bins = kind == 0 ? 3 : kind == 1 ? 4 : 1;
         double p[POINTS][2];
         vdi_figure f;
         int n;
@@ -472,7 +505,11 @@ TEST(svg, png) {
     vdi_writer w;
     vdi_error err;
     uint8_t row[300];
-    memset(palette, 9, sizeof palette);
+    for (int i = 0; i < 255; i++) {
+        palette[i].r = (unsigned char)(i + 1);
+        palette[i].g = (unsigned char)(255 - i);
+        palette[i].b = (unsigned char)(i ^ 90);
+    }
     vdi_buffer_init(&b, NULL);
     vdi_writer_to_buffer(&w, &b);
     vdi_png_begin(&png, &w, 300, 5, palette, false);
@@ -490,6 +527,13 @@ TEST(svg, png) {
         uint32_t crc = (uint32_t)p[8 + n] << 24 | (uint32_t)p[9 + n] << 16 |
                        (uint32_t)p[10 + n] << 8 | p[11 + n];
         CHECK(vdi_crc32(0, p + 4, n + 4) == crc, "CRC of chunk %d", chunks);
+        if (memcmp(p + 4, "PLTE", 4) == 0) {
+            CHECK(n == 3 * 256, "%zu bytes of colours", n);
+            for (int i = 0; i < 255; i++) {
+                CHECK(p[8 + 3 * i] == i + 1 && p[9 + 3 * i] == 255 - i && p[10 + 3 * i] == (i ^ 90),
+                      "colour %d", i);
+            }
+        }
         if (memcmp(p + 4, "IDAT", 4) == 0) {
             uint32_t s = 1, t = 0;
             const unsigned char *data = p + 10;
