@@ -1008,6 +1008,52 @@ TEST(blocktri, not_positive_definite) {
     }
 }
 
+/* Does the number behind the last of `n` still stand? */
+static void check_end(const batch *b, const void *p, int64_t n, const char *what) {
+    CHECK(get(b->dtype, p, n) == 77, "%s of %d trials, %d bins, d %d: %g behind the end", what,
+          (int)b->B, (int)b->T, (int)b->d, get(b->dtype, p, n));
+}
+
+TEST(blocktri, outputs_end_where_they_end) {
+    for (int k = 0; k < 2 * 9 * 3 * 5; k++) {
+        const int64_t B = 1 + k / 2 % 9, T = 1 + k / 18 % 3, d = 1 + k / 54;
+        const int64_t vectors = B * T * d, blocks = vectors * d, below = B * (T - 1) * d * d;
+        batch b;
+        batch_make(&b, k % 2 ? VDI_F32 : VDI_F64, B, T, d, 0, 0.4, NULL);
+        const size_t size = vdi_dtype_size(b.dtype);
+        void *x = make(vectors, size), *y = make(vectors, size), *z = make(vectors, size);
+        void *S = make(blocks, size), *O = make(below, size), *logdet = make(B, size);
+        vdi_dtype_store(b.dtype, x, vectors, 77);
+        vdi_dtype_store(b.dtype, y, vectors, 77);
+        vdi_dtype_store(b.dtype, z, vectors, 77);
+        vdi_dtype_store(b.dtype, S, blocks, 77);
+        vdi_dtype_store(b.dtype, O, below, 77);
+        vdi_dtype_store(b.dtype, logdet, B, 77);
+        vdi_error err;
+        CHECK_OK(vdi_blocktri_factor(&b.bt, b.D, b.E, &err), err);
+        vdi_blocktri_solve(&b.bt, 1, b.h, x);
+        vdi_blocktri_matvec(&b.bt, b.D, b.E, 1, x, y);
+        vdi_blocktri_sample(&b.bt, 1, b.h, z);
+        vdi_blocktri_marginals(&b.bt, S, O);
+        vdi_blocktri_logdet(&b.bt, logdet);
+        for (int64_t i = 0; i < vectors; i++)
+            CHECK_CLOSE(get(b.dtype, y, i), get(b.dtype, b.h, i), k % 2 ? 1e-4 : 1e-12);
+        check_end(&b, x, vectors, "solve");
+        check_end(&b, y, vectors, "matvec");
+        check_end(&b, z, vectors, "sample");
+        check_end(&b, S, blocks, "S");
+        check_end(&b, O, below, "O");
+        check_end(&b, logdet, B, "logdet");
+        free(x);
+        free(y);
+        free(z);
+        free(S);
+        free(O);
+        free(logdet);
+        batch_free(&b);
+    }
+}
+
 TEST(blocktri, bad_descriptions) {
     vdi_blocktri_desc desc = VDI__ZERO;
     vdi_blocktri bt;

@@ -40,6 +40,10 @@ static vdi_var linear(vdi_tape *t, const vdi_var *x, void *user) {
     (void)user;
     return vdi_var_sum(t, vdi_var_mul_scalar(t, x[0], 3));
 }
+static vdi_var narrow(vdi_tape *t, const vdi_var *x, void *user) {
+    (void)user;
+    return vdi_var_sum(t, vdi_var_cast(t, x[0], VDI_F32));
+}
 static vdi_var broken(vdi_tape *t, const vdi_var *x, void *user) {
     (void)user;
     return vdi_tape_fail(t, VDI_ERR_DATA, "broken", "on purpose %d", vdi_var_ndim(t, x[0]));
@@ -85,6 +89,9 @@ TEST(gradcheck, finds_what_is_wrong) {
     CHECK_FAILS(vdi_check_adjoint(&d, &error, &err), VDI_ERR_DATA);
     CHECK_FAILS(vdi_check_taylor(&d, &slope, &err), VDI_ERR_DATA);
     CHECK(memcmp(x, copy, sizeof x) == 0, "the inputs are put back");
+    d.fn = narrow;
+    CHECK_FAILS(vdi_check_gradient(&d, &r, &err), VDI_ERR_DTYPE);
+    CHECK(strstr(err.message, "gave no float64 value"), "%s", err.message);
     xt.dtype = VDI_F32;
     CHECK_FAILS(vdi_check_gradient(&d, &r, &err), VDI_ERR_DTYPE);
     d.fn = NULL;

@@ -176,6 +176,25 @@ TEST(ops, choices) {
     CHECK_CLOSE(((double *)vdi_tape_grad(t, x).data)[0], 1.5, 0);
     /* 3 is clipped to 2 before it is tripled */
     CHECK_CLOSE(((double *)vdi_tape_grad(t, x).data)[2], 6, 0);
+    /* what comes through the clip is added to what came around it */
+    vdi_tape_reset(t);
+    x = vdi_tape_variable(t, vdi_tensor_1d(v, VDI_F64, 3));
+    y = vdi_var_mul_scalar(t, vdi_var_clip_gradient(t, x, 2), 5);
+    y = vdi_var_add(t, y, vdi_var_mul_scalar(t, x, 3));
+    CHECK_OK(vdi_tape_backward(t, vdi_var_sum(t, y)), err);
+    CHECK_CLOSE(((double *)vdi_tape_grad(t, x).data)[1], 3 + 2, 0);
+    /* a result that fills its memory to the end: what comes behind it is not touched */
+    double many[24];
+    for (int i = 0; i < 24; i++)
+        many[i] = (i * 7) % 24;
+    vdi_tape_reset(t);
+    x = vdi_tape_variable(t, vdi_tensor_2d(many, VDI_F64, 8, 3));
+    CHECK_OK(vdi_tape_backward(t, vdi_var_sum(t, vdi_var_max_axis(t, x, 1, false))), err);
+    for (int i = 0; i < 24; i++) {
+        const double *row = many + i / 3 * 3;
+        const double top = fmax(row[0], fmax(row[1], row[2]));
+        CHECK_CLOSE(((double *)vdi_tape_grad(t, x).data)[i], many[i] == top, 0);
+    }
     vdi_tape_destroy(t);
 }
 

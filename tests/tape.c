@@ -87,6 +87,7 @@ TEST(tape, inference_and_freezing) {
     v = vdi_tape_variable(t, xt);
     vdi_var y = vdi_var_sum(t, vdi_var_mul(t, v, vdi_tape_leaf(t, wt, gt)));
     CHECK_CLOSE(vdi_tape_item(t, y), 11, 0);
+    CHECK(isnan(vdi_tape_item(t, v)) && isnan(vdi_tape_item(t, vdi_var_none())), "no single value");
     CHECK_FAILS(vdi_tape_backward(t, y), VDI_ERR_STATE);
     vdi_tape_destroy(t);
 }
