@@ -108,7 +108,9 @@ BEGIN {
     whole("kernel/simd.h")
     print "#if VDI__PASS == 1"
     banner("kernel bodies"); whole("kernel/pass.h")
-    print "#elif VDI__PASS == 2"
+    print "#endif"
+    # With the kernels where both are wanted: skipping the rest of the file takes as long as reading the bodies.
+    print "#if VDI__PASS == 2 || defined(VDI_LINALG_IMPLEMENTATION)"
     banner("linalg bodies"); whole("linalg/pass.h")
     print "#endif"
     whole("kernel/simd_end.h")

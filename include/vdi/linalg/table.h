@@ -21,6 +21,8 @@ typedef struct vdi__linalg_kernels {
 #if defined(VDI__BODIES) && defined(VDI_LINALG_IMPLEMENTATION) && !defined(VDI_LINALG_TABLE_C)
 #define VDI_LINALG_TABLE_C
 
+/* a pass over the single file compiles the kernels and these together, where both are wanted */
+#if !defined(VDI__SINGLE_FILE) || !defined(VDI_KERNEL_IMPLEMENTATION)
 #define VDI__PASS 2
 #ifdef VDI__SINGLE_FILE
 #define VDI__PASS_FILE VDI_SELF
@@ -28,6 +30,7 @@ typedef struct vdi__linalg_kernels {
 #define VDI__PASS_FILE "../linalg/pass.h"
 #endif
 #include "../kernel/each.h" /* repeated */
+#endif
 
 static const vdi__linalg_kernels *const vdi__linalg_tables[VDI_SIMD_COUNT][2] = {
     {NULL, NULL},
