@@ -1616,6 +1616,11 @@ typedef struct vdi_error {
 /** The version that was compiled, VDI_VERSION; a library's may differ from the header's. */
 VDI_API const char *vdi_version(void);
 
+/** VDI_OK, or VDI_ERR_UNSUPPORTED where flags of the compiler have loosened the arithmetic, so that
+ * results would be wrong. What compilers tell is refused when vdi is compiled; this is for the rest,
+ * such as -funsafe-math-optimizations of clang. Whatever creates a model or a tape asks it. */
+VDI_API vdi_status vdi_arithmetic_check(vdi_error *err);
+
 /** The name of a status, such as "not positive definite". Never NULL. */
 VDI_API const char *vdi_status_name(vdi_status status);
 
@@ -5403,6 +5408,9 @@ VDI_API int64_t vdi_plds_data_observed_bins(const vdi_plds_data *data);
 /** Forget the posterior that the data carry from call to call (every search starts from it), so
  * that the next starts from the prior. */
 VDI_API void vdi_plds_data_reset(vdi_plds_data *data);
+/** That posterior by name, live (moments D, E, k, m, S, O as in data.h, logdet, and whether there is
+ * one): with the parameters of the model it is all that a fit needs to go on to the same bits. */
+VDI_API const vdi_state *vdi_plds_data_state(vdi_plds_data *data);
 
 #endif /* VDI_MODEL_PLDS_PLDS_H */
 
@@ -6129,6 +6137,9 @@ VDI_API int64_t vdi_vilds_data_bins(const vdi_vilds_data *data);
 VDI_API int64_t vdi_vilds_data_total_bins(const vdi_vilds_data *data);
 /** Bins of trial i that count. */
 VDI_API int64_t vdi_vilds_data_length(const vdi_vilds_data *data, int64_t trial);
+/** Bytes of the data and of what the model's largest step so far worked in: after the first step of
+ * training, what training takes. */
+VDI_API size_t vdi_vilds_bytes(const vdi_vilds *m, const vdi_vilds_data *data);
 
 #endif /* VDI_MODEL_VILDS_VILDS_H */
 
@@ -6307,8 +6318,9 @@ VDI_API vdi_var vdi_trial_param(vdi_tape *t, const vdi_trial_info *info, int64_t
  *
  * -H need not be positive semidefinite: rho of a trial is halved until J is positive definite, and
  * a step that lowers a trial's bound is undone and shortened. The expectations are means over
- * samples whose normals are stratified in each bin and drawn anew at each step; in the second half
- * of the steps rho falls, so that J becomes an average over many of them.
+ * samples whose normals are stratified in each bin, come in pairs of opposite sign, and are drawn
+ * anew at each step; in the second half of the steps rho falls, so that J becomes an average over
+ * many of them.
  * The Hessian's blocks are differences of the tape's gradient: since f_t depends on two bins, bins
  * that are three apart are perturbed together, and 3 d gradients besides that of the sample give
  * all blocks of all trials. The perturbation is a hundredth of a posterior standard deviation, up
@@ -11393,6 +11405,28 @@ VDI__DEF vdi_status vdi_error_set(vdi_error *err, vdi_status status, const char 
     }
     return status;
 }
+
+/* The numbers are volatile, so that the compiler does not know them; each is read once, so that it
+ * may cancel them if it thinks it may. Neither sum raises an exception. */
+VDI__DEF vdi_status vdi_arithmetic_check(vdi_error *err) {
+    static const char where[] = "vdi_arithmetic_check";
+    const volatile double number[3] = {1.25, 1e30, (double)NAN};
+    const volatile float single[2] = {1.25f, 1e30f};
+    const double x = number[0], large = number[1], nan = number[2];
+    const float y = single[0], large_y = single[1];
+    const double lost = (x + large) - large;
+    const float lost_y = (y + large_y) - large_y;
+    if (lost != 0 || lost_y != 0) {
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
+                             "vdi was compiled with reordered sums: compile without "
+                             "-funsafe-math-optimizations and -fassociative-math");
+    }
+    if (nan == nan || nan - nan == 0) {
+        return vdi_error_set(err, VDI_ERR_UNSUPPORTED, where,
+                             "vdi was compiled without NaN: compile with -fhonor-nans");
+    }
+    return VDI_OK;
+}
 #endif
 
 /* ======== core/alloc.h, implementation ======== */
@@ -14983,6 +15017,8 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 #if defined(VDI__BODIES) && defined(VDI_LINALG_IMPLEMENTATION) && !defined(VDI_LINALG_TABLE_C)
 #define VDI_LINALG_TABLE_C
 
+/* a pass over the single file compiles the kernels and these together, where both are wanted */
+#if !defined(VDI__SINGLE_FILE) || !defined(VDI_KERNEL_IMPLEMENTATION)
 #define VDI__PASS 2
 #ifdef VDI__SINGLE_FILE
 #define VDI__PASS_FILE VDI_SELF
@@ -15081,6 +15117,7 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 #endif
 #undef VDI__PASS_FILE
 #undef VDI__PASS
+#endif
 
 static const vdi__linalg_kernels *const vdi__linalg_tables[VDI_SIMD_COUNT][2] = {
     {NULL, NULL},
@@ -15860,6 +15897,7 @@ VDI__DEF vdi_status vdi_blocktri_init(vdi_blocktri *bt, const vdi_blocktri_desc 
     if (!bt || !desc)
         return vdi_error_set(err, VDI_ERR_ARGUMENT, where, "%s is NULL", bt ? "desc" : "bt");
     memset(bt, 0, sizeof *bt);
+    if (vdi_arithmetic_check(err) < 0) return VDI_ERR_UNSUPPORTED;
     if (!vdi_dtype_is_real(desc->dtype)) {
         return vdi_error_set(err, VDI_ERR_DTYPE, where, "dtype is %s, expected float32 or float64",
                              vdi_dtype_name(desc->dtype));
@@ -17517,6 +17555,7 @@ VDI__DEF vdi_status vdi_tape_create(const vdi_tape_desc *desc, vdi_tape **out, v
     vdi_tape *t;
     *out = NULL;
     vdi_status status = vdi_tape_desc_check(&d, err);
+    if (status == VDI_OK) status = vdi_arithmetic_check(err);
     if (status < 0) return status;
     d.allocator = vdi_allocator_defaults(&d.allocator);
     if (!d.block_size) d.block_size = (size_t)1 << 16;
@@ -24053,6 +24092,7 @@ VDI__DEF vdi_status vdi_lds_create(const vdi_lds_desc *desc, vdi_lds **out, vdi_
     vdi_lds shape = VDI__ZERO;
     *out = NULL;
     vdi_status status = vdi_lds_desc_check(desc, err);
+    if (status == VDI_OK) status = vdi_arithmetic_check(err);
     if (status < 0) return status;
     shape.desc = vdi_lds_desc_defaults(desc);
     const size_t count = vdi__lds_layout(&shape, NULL);
@@ -27448,6 +27488,7 @@ VDI__DEF vdi_status vdi_plds_create(const vdi_plds_desc *desc, vdi_plds **out, v
     vdi_plds shape = VDI__ZERO;
     *out = NULL;
     vdi_status status = vdi_plds_desc_check(desc, err);
+    if (status == VDI_OK) status = vdi_arithmetic_check(err);
     if (status < 0) return status;
     shape.desc = vdi_plds_desc_defaults(desc);
     const size_t count = vdi__plds_layout(&shape, NULL);
@@ -27506,6 +27547,8 @@ VDI__FN vdi_plds vdi__plds_next(const vdi_plds *p) {
 #define VDI__PLDS_GROUP 8
 /* The log exposure of a count that is missing. */
 #define VDI__PLDS_NEVER (-1e300)
+/* How many tensors make the state of the data. */
+#define VDI__PLDS_STATE 8
 /* Rows that the M-step works on at a time. */
 #define VDI__PLDS_CHUNK 256
 
@@ -27561,8 +27604,10 @@ struct vdi_plds_data {
     double *log_y;  /* (trials): sum of y offset - log y! */
     double log_width;
     int64_t observed_bins;
-    bool warm;     /* `q` holds a posterior */
+    int64_t warm;  /* 1: `q` holds a posterior */
     vdi__plds_q q; /* of all trials */
+    vdi_named_tensor tensors[VDI__PLDS_STATE];
+    vdi_state state; /* what vdi_plds_data_state shows */
     vdi__plds_readout readout;
     vdi__plds_worker *worker;
     size_t bt_size;
@@ -27584,7 +27629,31 @@ VDI__DEF int64_t vdi_plds_data_bins(const vdi_plds_data *data) { return data->T;
 VDI__DEF int64_t vdi_plds_data_observed_bins(const vdi_plds_data *data) {
     return data->observed_bins;
 }
-VDI__DEF void vdi_plds_data_reset(vdi_plds_data *data) { data->warm = false; }
+VDI__DEF void vdi_plds_data_reset(vdi_plds_data *data) { data->warm = 0; }
+
+VDI__DEF const vdi_state *vdi_plds_data_state(vdi_plds_data *data) { return &data->state; }
+
+/* Bounds and sites are left out: a search begins by computing them. */
+VDI__FN void vdi__plds_name_state(vdi_plds_data *a) {
+    static const char *const name[VDI__PLDS_STATE] = {
+        "posterior.D", "posterior.E", "posterior.k",      "posterior.m",
+        "posterior.S", "posterior.O", "posterior.logdet", "posterior.warm"};
+    const int64_t d = a->d;
+    const int64_t square[4] = {a->trials, a->T, d, d}, lag[4] = {a->trials, a->T - 1, d, d};
+    vdi_named_tensor *to = a->tensors;
+    for (int i = 0; i < VDI__PLDS_STATE; i++)
+        to[i].name = name[i];
+    to[0].tensor = vdi_tensor_view(a->q.D, VDI_F64, 4, square);
+    to[1].tensor = vdi_tensor_view(a->q.E, VDI_F64, 4, lag);
+    to[2].tensor = vdi_tensor_3d(a->q.k, VDI_F64, a->trials, a->T, d);
+    to[3].tensor = vdi_tensor_3d(a->q.m, VDI_F64, a->trials, a->T, d);
+    to[4].tensor = vdi_tensor_view(a->q.S, VDI_F64, 4, square);
+    to[5].tensor = vdi_tensor_view(a->q.O, VDI_F64, 4, lag);
+    to[6].tensor = vdi_tensor_1d(a->q.logdet, VDI_F64, a->trials);
+    to[7].tensor = vdi_tensor_1d(&a->warm, VDI_I64, 1);
+    a->state.tensors = to;
+    a->state.tensor_count = VDI__PLDS_STATE;
+}
 
 /* Is this data of that model? */
 VDI__FN vdi_status vdi__plds_fits(const vdi_plds *p, const vdi_plds_data *a, const char *where,
@@ -27817,6 +27886,7 @@ VDI__FN vdi_status vdi__plds_fill(vdi_plds_data *a, const vdi__series *s,
     if (status < 0) return status;
     vdi__plds_take(a, &ok);
     if (!ok) return vdi__plds_no_memory(s, a->d, err);
+    vdi__plds_name_state(a);
     vdi__plds_transpose_offset(a);
     return VDI_OK;
 }
@@ -28426,7 +28496,7 @@ VDI__FN void vdi__plds_job(int64_t g, int worker, void *user) {
     vdi__plds_group(r, g, worker, &f);
     f.now = vdi__plds_slice(r->a, g);
     vdi__plds_open_all(r, g, &f);
-    vdi_status status = vdi__plds_solve(r, &f, r->a->warm, &k->err);
+    vdi_status status = vdi__plds_solve(r, &f, r->a->warm != 0, &k->err);
     for (int64_t i = 0; status == VDI_OK && i < f.count; i++) {
         if (f.length[i] == 0) f.now.elbo[i] = 0;
         if (vdi__is_finite(f.now.elbo[i])) continue;
@@ -28819,7 +28889,7 @@ VDI__DEF vdi_status vdi_plds_init(vdi_plds *plds, vdi_plds_data *data, uint64_t 
     vdi_plds next = vdi__plds_next(plds);
     /* (n), (n,d), (trials,T,d) */
     double *mean = data->readout.b, *V = data->moment, *score = data->q.m;
-    data->warm = false;
+    data->warm = 0;
     for (int64_t j = 0; j < n; j++)
         mean[j] = VDI__MAX(data->seen[j] > 0 ? data->total[j] / data->seen[j] : 0, 1e-3);
     vdi__plds_smooth_log(data, mean);
@@ -32329,6 +32399,7 @@ struct vdi_vilds_data {
     uint64_t stats;        /* of the model's mean and sd that x was made with; 0: none */
     double *D, *E, *m;     /* (trials,T,d,d), (trials,T,d,d), (trials,T,d): the posterior that
                             vdi_vilds_fit_natural left each trial with; or NULL */
+    double *rho;           /* (trials): the length of its next natural-gradient step */
 };
 
 VDI__FN vdi_tensor vdi__no_tensor(void) {
@@ -33891,6 +33962,9 @@ VDI__FN vdi_status vdi__vilds_elbo_all(vdi_vilds *m, vdi_vilds_data *data, int64
 
 /* Numbers z that go through the log joint together. */
 enum { VDI__NATURAL_NUMBERS = 1 << 15 };
+/* Normals of a stratum, of which a sample takes one by chance. With one alone, a few samples would
+ * have no tails, and an expectation of log densities that have would be off. */
+enum { VDI__NATURAL_FINE = 32 };
 
 /* ======== Gaussians over time ================================================================= */
 
@@ -33962,7 +34036,7 @@ typedef struct vdi__natural {
     int64_t samples, colours, paths; /* paths: that go through the log joint together */
     int64_t turn;                    /* steps so far */
     bool laplace;
-    double *normal;           /* (samples): the middles of the strata, of variance 1 */
+    double *normal;           /* (samples,VDI__NATURAL_FINE): normals, stratum by stratum */
     int64_t *order;           /* (samples) */
     double *eps, *z;          /* (samples,B,T,d) */
     double *path, *value;     /* (paths,B,T,d), (paths,B) */
@@ -33993,14 +34067,18 @@ VDI__FN double vdi__natural_quantile(double p) {
     return 0.5 * (low + high);
 }
 
-VDI__FN void vdi__natural_strata(int64_t samples, double *normal) {
+/* `count` numbers, a multiple of two: the middles of as many strata of the normal distribution,
+ * scaled to variance 1. */
+VDI__FN void vdi__natural_strata(int64_t count, double *normal) {
     double squares = 0;
-    for (int64_t s = 0; s < samples; s++) {
-        normal[s] = samples > 1 ? vdi__natural_quantile(((double)s + 0.5) / (double)samples) : 0;
-        squares += normal[s] * normal[s];
+    for (int64_t s = 0; s < count / 2; s++) {
+        const double x = vdi__natural_quantile(((double)s + 0.5) / (double)count);
+        normal[s] = x;
+        normal[count - 1 - s] = -x;
+        squares += 2 * x * x;
     }
-    for (int64_t s = 0; s < samples && squares > 0; s++)
-        normal[s] *= sqrt((double)samples / squares);
+    for (int64_t s = 0; s < count; s++)
+        normal[s] *= sqrt((double)count / squares);
 }
 
 VDI__FN vdi_status vdi__natural_make(vdi_vilds *m, vdi__vilds_batch *b, int64_t samples,
@@ -34021,7 +34099,7 @@ VDI__FN vdi_status vdi__natural_make(vdi_vilds *m, vdi__vilds_batch *b, int64_t 
     n->one_size = vdi_blocktri_memsize(&desc);
     const size_t S = (size_t)n->samples, P = (size_t)n->paths, trials = (size_t)B;
     const size_t vec = (size_t)(bins * d), mat = vec * (size_t)d;
-    n->normal = (double *)vdi_arena_alloc(a, S * real);
+    n->normal = (double *)vdi_arena_alloc(a, S * VDI__NATURAL_FINE * real);
     n->order = (int64_t *)vdi_arena_alloc(a, S * sizeof *n->order);
     n->eps = (double *)vdi_arena_calloc(a, S * vec * real);
     n->z = (double *)vdi_arena_calloc(a, S * vec * real);
@@ -34043,22 +34121,27 @@ VDI__FN vdi_status vdi__natural_make(vdi_vilds *m, vdi__vilds_batch *b, int64_t 
     n->rho = n->f_next + B;
     for (int64_t i = 0; i < B; i++)
         n->rho[i] = 1;
-    vdi__natural_strata(n->samples, n->normal);
+    if (!n->laplace) vdi__natural_strata(n->samples * VDI__NATURAL_FINE, n->normal);
     vdi_status status = vdi__gauss_make(m, b, &n->now, err);
     return status < 0 ? status : vdi__gauss_make(m, b, &n->next, err);
 }
 
-/* Normals of step `step`: in each bin one of each stratum, in an order of its own. */
+/* Normals of step `step`: in each bin one of each stratum, in an order of its own, and in pairs of
+ * opposite sign, so that their mean is 0 and a mean of a Gaussian log density has no noise. */
 VDI__FN void vdi__natural_draw(vdi__natural *n, uint64_t seed, int64_t step) {
     const vdi__vilds_batch *b = n->b;
     const int64_t d = n->m->desc.d, numbers = vdi__natural_numbers(n);
-    for (int64_t i = 0; i < b->info.trials && n->samples > 1; i++) {
+    for (int64_t i = 0; i < b->info.trials && !n->laplace; i++) {
         vdi_rng rng = vdi__vilds_rng(seed, VDI__VILDS_RNG_NATURAL, step, b->info.trial[i]);
         double *eps = n->eps + i * b->info.T * d;
         for (int64_t k = 0; k < b->info.length[i] * d; k++) {
             vdi_rng_permutation(&rng, n->samples, n->order);
-            for (int64_t s = 0; s < n->samples; s++)
-                eps[s * numbers + k] = n->normal[n->order[s]];
+            for (int64_t s = 0; s < (n->samples + 1) / 2; s++) {
+                const int64_t fine = (int64_t)(vdi_rng_u32(&rng) % VDI__NATURAL_FINE);
+                const double x = n->normal[s * VDI__NATURAL_FINE + fine];
+                eps[n->order[n->samples - 1 - s] * numbers + k] = -x;
+                eps[n->order[s] * numbers + k] = x;
+            }
         }
     }
 }
@@ -34263,9 +34346,12 @@ VDI__FN bool vdi__natural_finite(const vdi__natural *n, int64_t i) {
 }
 
 /* One step of every trial, rho at most `cap`. The step of a trial whose bound does not rise over
- * the step's own samples is undone. `gain`: the most that a trial gained a bin; or NULL. */
+ * the step's own samples is undone; with `noise`, only if it falls by more than a few samples let
+ * it fall by chance, which at an optimum is every other time: the log determinant of a J that moves
+ * by `cap` has some cap sqrt(T d) nats of it. `gain`: the most that a trial gained a bin; or
+ * NULL. */
 VDI__FN vdi_status vdi__natural_step(vdi__natural *n, uint64_t seed, int64_t step, double cap,
-                                     bool checked, double *gain, vdi_error *err) {
+                                     bool noise, bool checked, double *gain, vdi_error *err) {
     const int64_t B = n->b->info.trials, d = n->m->desc.d, T = n->b->info.T;
     double *rho = n->f_next; /* until the bounds are there */
     vdi_status status = vdi__gauss_factor(&n->now, err);
@@ -34295,7 +34381,8 @@ VDI__FN vdi_status vdi__natural_step(vdi__natural *n, uint64_t seed, int64_t ste
     if (gain) *gain = 0;
     for (int64_t i = 0; i < B; i++) {
         const double more = n->f_next[i] - n->f[i];
-        const bool better = more >= -1e-9 * fabs(n->f[i]);
+        const double chance = noise ? cap * sqrt((double)(n->b->info.length[i] * d)) : 0;
+        const bool better = more >= -1e-9 * fabs(n->f[i]) - chance;
         n->rho[i] = better ? VDI__MIN(1.0, 2 * n->rho[i]) : 0.3 * VDI__MIN(n->rho[i], cap);
         if (!better) continue;
         vdi__gauss_take(n->b, d, i, &n->next, &n->now);
@@ -34317,7 +34404,7 @@ VDI__FN vdi_status vdi__natural_laplace(vdi_vilds *m, vdi__vilds_batch *b, int64
     for (int64_t i = 0; i < b->info.trials && status >= 0; i++)
         vdi__gauss_take(b, m->desc.d, i, q, &n.now);
     for (int64_t step = 0; step < steps && status >= 0 && gain > 1e-7; step++)
-        status = vdi__natural_step(&n, 0, step, 1, step == 0, &gain, err);
+        status = vdi__natural_step(&n, 0, step, 1, false, step == 0, &gain, err);
     for (int64_t i = 0; i < b->info.trials && status >= 0; i++)
         vdi__gauss_take(b, m->desc.d, i, &n.now, q);
     vdi_arena_rewind(&m->arena, mark);
@@ -34336,7 +34423,7 @@ VDI__FN vdi_status vdi__natural_refine(vdi_vilds *m, vdi__vilds_batch *b, int64_
     for (int64_t step = 0; step < steps && status >= 0; step++) {
         const int64_t late = VDI__MAX(step - steps / 2, (int64_t)0);
         const double cap = 1 / (1 + 0.5 * (double)late);
-        status = vdi__natural_step(&n, seed, step, cap, step == 0, NULL, err);
+        status = vdi__natural_step(&n, seed, step, cap, false, step == 0, NULL, err);
     }
     for (int64_t i = 0; i < b->info.trials && status >= 0; i++)
         vdi__gauss_take(b, m->desc.d, i, &n.now, q);
@@ -34723,6 +34810,10 @@ VDI__DEF void vdi_vilds_resume_from_here(vdi_vilds *m) {
     run->scale = 1;
     vdi_optim_reset(m->optim);
 }
+
+VDI__DEF size_t vdi_vilds_bytes(const vdi_vilds *m, const vdi_vilds_data *data) {
+    return data->arena.used + m->arena.used + vdi_tape_bytes(m->tape);
+}
 #endif
 
 /* ======== model/vilds/variational_em.h, implementation ======== */
@@ -34772,10 +34863,13 @@ VDI__FN vdi_status vdi__vilds_keep(vdi_vilds_data *data, int64_t d, vdi_error *e
     double *D = (double *)vdi_arena_alloc(&data->arena, mat);
     data->E = (double *)vdi_arena_alloc(&data->arena, mat);
     data->m = (double *)vdi_arena_alloc(&data->arena, vec);
-    if (!D || !data->E || !data->m) {
+    data->rho = (double *)vdi_arena_alloc(&data->arena, (size_t)data->trials * sizeof(double));
+    if (!D || !data->E || !data->m || !data->rho) {
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_fit_natural",
                              "no memory for the posteriors of %zu bins", bins);
     }
+    for (int64_t i = 0; i < data->trials; i++)
+        data->rho[i] = 1;
     data->D = D;
     return VDI_OK;
 }
@@ -34872,8 +34966,12 @@ VDI__FN vdi_status vdi__vilds_em_expect(vdi__vilds_em *r, int64_t step, double c
         if (status >= 0) status = vdi__natural_make(m, &b, r->desc.samples, &n, err);
         if (status < 0) return status;
         vdi__vilds_exchange(r->data, &b, m->desc.d, &n.now, false);
-        status = vdi__natural_step(&n, r->desc.seed, 2 * step, cap, true, NULL, err);
+        for (int64_t i = 0; i < b.info.trials; i++)
+            n.rho[i] = r->data->rho[b.info.trial[i]];
+        status = vdi__natural_step(&n, r->desc.seed, 2 * step, cap, true, true, NULL, err);
         if (status < 0) return status;
+        for (int64_t i = 0; i < b.info.trials; i++)
+            r->data->rho[b.info.trial[i]] = VDI__MAX(n.rho[i], 1e-3);
         vdi__vilds_exchange(r->data, &b, m->desc.d, &n.now, true);
         status = vdi__gauss_factor(&n.now, err);
         if (status < 0) return status;
@@ -40630,6 +40728,7 @@ VDI__DEF vdi_status vdi_oasis(const vdi_oasis_desc *desc, vdi_dtype dtype, int64
     o.desc = *desc;
     vdi_fields_fill(vdi_oasis_desc_fields(), &o.desc);
     vdi_status status = vdi_oasis_desc_check(desc, err);
+    if (status == VDI_OK) status = vdi_arithmetic_check(err);
     if (status < 0) return status;
     if (!vdi_dtype_is_real(dtype)) {
         return vdi_error_set(err, VDI_ERR_DTYPE, where, "dtype is %s, expected float32 or float64",
@@ -44995,6 +45094,7 @@ VDI__DEF vdi_status vdi_pretrained_create_random(const vdi_pretrained_desc *desc
     vdi_rng plain = vdi_rng_make(0, 0);
     *out = NULL;
     vdi_status status = vdi_pretrained_desc_check(desc, err);
+    if (status == VDI_OK) status = vdi_arithmetic_check(err);
     if (status < 0) return status;
     vdi_pretrained *net = (vdi_pretrained *)vdi_alloc(a, sizeof *net);
     if (!net) {
@@ -47751,6 +47851,7 @@ VDI__DEF vdi_status vdi_critic_create(const vdi_critic_desc *desc, vdi_critic **
     static const char where[] = "vdi_critic_create";
     *out = NULL;
     vdi_status status = vdi_critic_desc_check(desc, err);
+    if (status == VDI_OK) status = vdi_arithmetic_check(err);
     if (status < 0) return status;
     vdi_critic *c = (vdi_critic *)vdi_alloc(desc->allocator, sizeof *c);
     if (!c) return vdi_error_set(err, VDI_ERR_MEMORY, where, "no memory");
@@ -48828,6 +48929,7 @@ VDI__FN vdi_status vdi__sacd_build(vdi_sacd *g, vdi_error *err) {
 VDI__DEF vdi_status vdi_sacd_create(const vdi_sacd_desc *desc, vdi_sacd **out, vdi_error *err) {
     *out = NULL;
     vdi_status status = vdi_sacd_desc_check(desc, err);
+    if (status == VDI_OK) status = vdi_arithmetic_check(err);
     if (status < 0) return status;
     vdi_sacd *g = (vdi_sacd *)vdi_alloc(desc->allocator, sizeof *g);
     if (!g) return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_sacd_create", "no memory");
@@ -49272,6 +49374,7 @@ struct vdi_policy {
 VDI__FN vdi_status vdi__policy_net(const vdi_state *saved, vdi_sacd_desc *d, vdi__mlp *net,
                                    vdi_error *err) {
     vdi_status status = vdi_sacd_desc_from_meta(saved->meta, saved->meta_count, d, err);
+    if (status == VDI_OK) status = vdi_arithmetic_check(err);
     if (status < 0) return status;
     vdi__mlp_init(net, d->dtype, d->observations, d->layers, d->hidden,
                   (int64_t)vdi__actor_outputs(d));
@@ -59996,7 +60099,8 @@ static const vdi__kernels VDI_PN(vdi__kernels) = {{VDI__UNARY_LIST(VDI__X_UNARY)
 #undef VDI__BLOCK_AT
 #undef VDI__BLOCK_CASE
 #undef VDI__BLOCK_NEXT
-#elif VDI__PASS == 2
+#endif
+#if VDI__PASS == 2 || defined(VDI_LINALG_IMPLEMENTATION)
 
 /* ======== linalg bodies ======== */
 /* linalg/pass.h - the bodies of linalg, in the order of one pass; no guard: included once per
