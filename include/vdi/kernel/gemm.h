@@ -100,7 +100,8 @@ typedef struct vdi__gemm_many {
 } vdi__gemm_many;
 /* One register tile: C (rows,cols) = init + A B over k steps; element (i,p) of A at a[i * ars + p *
  * acs], (p,j) of B at b[p * ldb + j]. As many steps again in each further run, for which A begins
- * `jump` elements behind the last step's next; a tile of one vector has one run. */
+ * `jump` elements behind the last step's next; a tile of one vector has one run, and so have all
+ * tiles of a path without registers to spare. */
 typedef struct vdi__tile {
     const void *a, *b, *init; /* init NULL: zero; ldinit 0: one row for all (a bias) */
     void *c;

@@ -30,6 +30,7 @@ typedef struct vdi__gemm_path {
     size_t stream, strip;         /* where A is copied: most vectors in a tile, reals of a step */
     bool masks_full, masks_small; /* is a cut vector of B loaded through a mask? in a full tile, in
                                      one of at most 4 rows */
+    bool runs;                    /* tiles go through several runs of k, which costs a register */
     vdi__tile_fn *tile[3][4];     /* by rows (more than 4, 2 to 4, 1) and vectors */
     vdi__tile_fn *row[3];         /* one row, 16, 8 and 4 vectors; or NULL */
     void (*pack)(bool transposed, size_t steps, size_t cols, const void *b, size_t ldb, void *to,
@@ -219,8 +220,8 @@ VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vd
     t.acs = ta ? g->lda : 1;
     t.ldc = g->ldc;
     t.ahead = g->m * g->ldc * size > (size_t)1 << 20;
-    t.runs = 1;
-    t.jump = 0;
+    t.runs = VDI__MAX(g->runs, (size_t)1);
+    t.jump = g->jump;
     do {
         const size_t end = VDI__MIN(g->k, p + steps);
         for (size_t i0 = 0; i0 < g->m; i0 += VDI__GEMM_ROWS) {
@@ -371,31 +372,19 @@ VDI__FN void vdi__gemm_column(const vdi__gemm_path *path, vdi__tile *t, size_t m
 
 VDI__FN void vdi__gemm_run(const vdi__gemm_path *path, const vdi__gemm_args *g);
 
-/* A product of several runs: as columns of tiles that go through all of them, or run by run. */
+/* A product of several runs: in tiles that go through all of them, where B can be read as it lies
+ * and no panel has a single vector; else run by run. */
 VDI__NOINLINE VDI__FN void vdi__gemm_runs(const vdi__gemm_path *path, const vdi__gemm_args *g) {
-    const size_t size = path->size;
-    vdi__gemm_args part = *g;
-    part.runs = 1;
-    part.k = g->runs * g->k;
-    part.m = VDI__GEMM_LOW;
-    if (g->n > path->lanes && vdi__gemm_fits(path, &part)) {
-        for (size_t i = 0; i < g->m; i += part.m) {
-            vdi__tile t;
-            part.m = VDI__MIN(g->m - i, (size_t)VDI__GEMM_ROWS);
-            vdi__gemm_tile_set(&part, &t);
-            t.k = g->k;
-            t.runs = g->runs;
-            t.jump = g->jump;
-            vdi__gemm_column(path, &t, part.m);
-            if (g->act != VDI_ACT_NONE)
-                vdi__gemm_act(path, g, part.m, g->n, (char *)part.c, g->ldc);
-            part.a = (const char *)part.a + part.m * g->lda * size;
-            part.c = (char *)part.c + part.m * g->ldc * size;
-        }
+    const size_t size = path->size, vectors = vdi__gemm_vectors(path, g->n);
+    const bool in_place = !(g->flags & VDI_GEMM_TB) && g->ldb * size < 2048;
+    const bool whole = path->masks_full || g->n == vectors << path->shift;
+    const bool wide = vectors % 2 == 0 || (vectors > 1 && path->vectors > 2);
+    if (path->runs && in_place && whole && wide && g->runs * g->k <= path->steps) {
+        vdi__gemm_blocks(path, g, 0, NULL);
         return;
     }
-    part.m = g->m;
-    part.k = g->k;
+    vdi__gemm_args part = *g;
+    part.runs = 1;
     for (size_t run = 1; run <= g->runs; run++) {
         part.act = run < g->runs ? VDI_ACT_NONE : g->act;
         vdi__gemm_run(path, &part);

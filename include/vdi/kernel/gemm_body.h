@@ -55,7 +55,7 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, bool exa
             VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(c + i * ldc + j * VDI_W);
         }
     }
-    for (size_t run = exact ? 1 : t->runs; run > 0; run--) {
+    for (size_t run = exact || VDI_FALLBACK ? 1 : t->runs; run > 0; run--) {
         for (size_t p = t->k; p > 0; p--) {
             if (mr == 8 && nv == 3) { /* B is in a near cache, its rows far apart */
                 VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(b + 6 * ldb + j * VDI_W);
@@ -213,6 +213,7 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
     VDI_W > 8 ? VDI_W : 8,
     VDI__MASK_FULL,
     VDI__MASK_SMALL,
+    !VDI_FALLBACK,
     {{VDI_PN(vdi__tile_rows), VDI__X(8, 2), VDI__X(8, 3), VDI__X(6, 4)},
      {VDI_PN(vdi__tile_rows), VDI__X(4, 2), VDI__X(4, 3), VDI__X(4, 4)},
      {VDI_PN(vdi__tile_rows), VDI__X(1, 2), VDI__X(4, 3), VDI__X(1, 4)}},
@@ -225,6 +226,7 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
     8,
     VDI__MASK_FULL,
     VDI__MASK_SMALL,
+    !VDI_FALLBACK,
     {{VDI_PN(vdi__tile_rows), VDI__X(6, 2), NULL, NULL},
      {VDI_PN(vdi__tile_rows), VDI__X(4, 2), NULL, NULL},
      {VDI_PN(vdi__tile_rows), VDI__X(1, 2), NULL, NULL}},
@@ -237,6 +239,7 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
     8,
     VDI__MASK_FULL,
     VDI__MASK_SMALL,
+    !VDI_FALLBACK,
     {{VDI_PN(vdi__tile_rows), VDI__X(4, 2), NULL, NULL},
      {VDI_PN(vdi__tile_rows), VDI__X(4, 2), NULL, NULL},
      {VDI_PN(vdi__tile_rows), VDI__X(1, 2), NULL, NULL}},
