@@ -145,7 +145,7 @@ TEST(observation, probabilities_sum_to_one) {
             vdi_vilds *m = constant_model(kind, (vdi_vilds_link)link, 2);
             double *y = (double *)calloc((size_t)(2 * T), sizeof *y), log_p[800], mean[800], p[400];
             for (int64_t t = 0; t < T; t++)
-                y[2 * t] = (double)t;
+                y[2 * t] = y[2 * t + 1] = (double)t;
             vdi_vilds_data *data = observe(m, y, 1, T);
             CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
             flatten(m, 0.7);
@@ -156,11 +156,56 @@ TEST(observation, probabilities_sum_to_one) {
             const moments all = moments_of(T, p);
             CHECK_CLOSE(all.sum, 1, 1e-9);
             CHECK_CLOSE(all.mean, mean[0], 1e-7);
+            /* a channel has its own numbers: what the first had, the second has */
+            for (int64_t k = 0; k < 5; k++)
+                set(m, "obs.g", k, -0.3 * (double)(k + 1));
+            set(m, "decoder.0.bias", 0, 0.2);
+            CHECK_OK(vdi_vilds_predict(m, data, VDI_VILDS_LEAVE_ONE_OUT, NULL, log_p, mean, &err),
+                     err);
+            for (int64_t t = 0; t < T; t++)
+                CHECK_CLOSE(log_p[2 * t + 1], p[t], 1e-9);
             vdi_vilds_data_destroy(data);
             vdi_vilds_destroy(m);
             free(y);
         }
     }
+}
+
+/* A decoder of a hidden layer that sees nothing of the latents: its rates are worked out by hand,
+ * from the biases and the weights behind them. */
+TEST(observation, rates_of_a_hidden_layer) {
+    vdi_vilds_desc desc = VDI__ZERO;
+    vdi_vilds *m = NULL;
+    vdi_error err = {0};
+    double y[6] = {1, 0, 2, 1, 0, 3}, rate[6], log_p[6];
+    desc.d = 1;
+    desc.n = 2;
+    desc.layers = 1;
+    desc.hidden[0] = 3;
+    desc.encoder_linear = true;
+    desc.dtype = VDI_F64;
+    CHECK_OK(vdi_vilds_create(&desc, &m, &err), err);
+    vdi_vilds_data *data = observe(m, y, 1, 3);
+    CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
+    fill(m, "decoder.0.weight", 0);
+    fill(m, "decoder.skip", 0);
+    double want[2] = {-0.4, 0.1};
+    for (int64_t j = 0; j < 2; j++)
+        set(m, "decoder.1.bias", j, want[j]);
+    for (int64_t i = 0; i < 3; i++) {
+        const double bias = 0.3 * (double)(i + 1) - 0.5;
+        set(m, "decoder.0.bias", i, bias);
+        for (int64_t j = 0; j < 2; j++) {
+            const double weight = 0.2 * (double)(i - j) + 0.3;
+            set(m, "decoder.1.weight", i * 2 + j, weight);
+            want[j] += weight * tanh(bias);
+        }
+    }
+    CHECK_OK(vdi_vilds_predict(m, data, VDI_VILDS_LEAVE_ONE_OUT, NULL, log_p, rate, &err), err);
+    for (int i = 0; i < 6; i++)
+        CHECK_CLOSE(rate[i], exp(want[i % 2]), 1e-9);
+    vdi_vilds_data_destroy(data);
+    vdi_vilds_destroy(m);
 }
 
 /* log P(y) from its formula, lgamma in long double. */

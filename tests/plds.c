@@ -699,6 +699,34 @@ TEST(plds, goes_on_to_the_bit) {
     }
 }
 
+/* Latents slower than A may be: A ends at its limit, by the roots of its polynomial. A neuron that
+ * is seen in one bin learns from that bin. */
+TEST(plds, slow_latents_and_one_count) {
+    enum { BINS = 200, N = 4, SEEN = 7 };
+    vdi_error err = {0};
+    vdi_plds *p = make(2, N, VDI_PLDS_VB, 3), *q = make(2, N, VDI_PLDS_VB, 3);
+    p->A[0] = p->A[3] = 0.985;
+    p->A[1] = p->A[2] = 0;
+    double *y = simulate(p, 1, 2, BINS), elbo;
+    for (int t = 0; t < 2 * BINS; t++)
+        y[t * N + 3] = t == SEEN ? 9 : (double)NAN;
+    vdi_plds_data *data = data_of(q, y, 2, BINS, NULL, NULL);
+    q->desc.max_radius = 0.8;
+    CHECK_OK(vdi_plds_init(q, data, 1, &err), err);
+    q->b[3] = -1;
+    for (int i = 0; i < 5; i++)
+        CHECK_OK(vdi_plds_em_step(q, data, &elbo, &err), err);
+    const double half = 0.5 * (q->A[0] + q->A[3]), det = q->A[0] * q->A[3] - q->A[1] * q->A[2];
+    const double root = half * half - det;
+    const double radius = root > 0 ? fabs(half) + sqrt(root) : sqrt(det);
+    CHECK(radius > 0.75 && radius < 0.8 * (1 + 1e-9), "the radius of A is %.12g", radius);
+    CHECK(q->b[3] > 0, "after a count of 9, b is %g", q->b[3]);
+    vdi_plds_data_destroy(data);
+    vdi_plds_destroy(p);
+    vdi_plds_destroy(q);
+    free(y);
+}
+
 /* At EM's end the bound's slope in C and b (by differences of the converged bound: the envelope
  * theorem) is 0; where C grew against a penalty, it is the penalty's or less (a step back that
  * would lower the bound is not taken). */
