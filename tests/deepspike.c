@@ -517,6 +517,44 @@ TEST(deepspike, steps) {
     vdi_pool_destroy(pool);
 }
 
+/* The bound of the first step, with theta i of a cell moved; where that theta then goes. */
+static double moved_bound(int64_t cell, int64_t i, double by, double theta[VDI_DEEPSPIKE_THETA]) {
+    vdi_deepspike_desc d = middle_desc(VDI_DEEPSPIKE_FACTORISED);
+    trained run;
+    vdi_deepspike_progress p = VDI__ZERO;
+    vdi_error err;
+    d.train.estimator = VDI_DEEPSPIKE_VIMCO;
+    d.dtype = VDI_F64;
+    CHECK_OK(vdi_deepspike_create(&d, &run.net, &err), err);
+    run.data = middle_data(run.net, 0);
+    double *of = vdi_deepspike_data_theta(run.data, cell);
+    of[i] += by;
+    CHECK_OK(vdi_deepspike_step(run.net, run.data, &p, &err), err);
+    memcpy(theta, of, (size_t)d.generative.theta_count * sizeof *theta);
+    trained_free(&run);
+    return p.bound;
+}
+
+/* A step moves the numbers of its cell to where the bound of that step is higher. */
+TEST(deepspike, theta_climbs) {
+    const vdi_deepspike_desc d = middle_desc(VDI_DEEPSPIKE_FACTORISED);
+    int moved = 0;
+    for (int64_t cell = 0; cell < CELLS; cell++) {
+        for (int64_t i = 0; i < d.generative.theta_count; i++) {
+            double stays[VDI_DEEPSPIKE_THETA], ignored[VDI_DEEPSPIKE_THETA];
+            (void)moved_bound(cell, i, 0, stays);
+            const double by = stays[i] - d.generative.theta_init[i];
+            if (by == 0) continue; /* another cell's turn, or frozen */
+            const double high = moved_bound(cell, i, 1e-4, ignored);
+            const double low = moved_bound(cell, i, -1e-4, ignored);
+            CHECK((high - low) * by > 0, "theta %d of cell %d moves by %g, the bound rises by %g",
+                  (int)i, (int)cell, by, (high - low) / 2e-4);
+            moved++;
+        }
+    }
+    CHECK(moved >= 2, "%d numbers moved", moved);
+}
+
 enum { RESULT_SAMPLES = 200, RESULT_BINS = FRAMES * 2 };
 
 /* Samples against the means and deviations that are given with them, in frames of two bins. */

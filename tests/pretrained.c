@@ -67,6 +67,22 @@ TEST(pretrained, simulated_cells) {
     free(work);
 }
 
+/* A slow dye answers late, by most of its rise; a quick one at once; none later than the limit. */
+TEST(pretrained, simulated_latencies) {
+    vdi_population_desc p = plain_population();
+    vdi_cell cell;
+    p.latency_share = 1;
+    p.latency.low = p.latency.high = 0.5;
+    p.latency_most = 0.02;
+    for (int i = 0; i < 3; i++) {
+        static const double rise[3] = {0.001, 0.06, 0.15}, late[3] = {1.0 / 62000, 0.02, 0.02};
+        p.quick.low = p.quick.high = rise[i];
+        (void)vdi_population_draw(&p, 2, 1, &cell);
+        CHECK_CLOSE(cell.rise[0], rise[i], 1e-12);
+        CHECK_CLOSE(-cell.delay, late[i], 1e-12);
+    }
+}
+
 /* The plain cell: Poisson counts, and each frame the mean of the decays over its window. */
 TEST(pretrained, simulated_plain_cells) {
     enum { CAPACITY = 4096 };
@@ -250,6 +266,28 @@ static void make_trace(double fps, int64_t frames, double *y) {
         c = c * exp(-1 / (0.4 * fps)) + (test_uniform(&seed) < 1.0 / fps ? 1 : 0);
         y[i] = c + 0.15 * test_normal(&seed) + 0.2 * sin((double)i / fps / 9);
     }
+}
+
+/* A steady drift leaves nothing behind, from half a second to the next neither: what is left in the
+ * middle is the noise, which ends at 0.05. */
+TEST(pretrained, a_drift_is_taken_away) {
+    enum { LONG = 3000 };
+    static double y[LONG];
+    const double fps = 30;
+    const size_t size = vdi_pretrained_prepare_memsize(LONG, fps);
+    void *work = malloc(size);
+    unsigned long long seed = 5;
+    vdi_prepared a;
+    for (int i = 0; i < LONG; i++)
+        y[i] = 1 + 0.02 * i + 0.1 * (test_uniform(&seed) - 0.5);
+    CHECK_OK(vdi_pretrained_prepare(VDI_F64, LONG, y, fps, work, size, &a, &err), err);
+    double least = HUGE_VAL, most = -HUGE_VAL;
+    for (int64_t i = a.samples / 2; i < a.samples / 2 + 300; i++) {
+        least = fmin(least, (double)a.x[i] * a.scale);
+        most = fmax(most, (double)a.x[i] * a.scale);
+    }
+    CHECK(most - least > 0.05 && most - least < 0.15, "what is left spans %g", most - least);
+    free(work);
 }
 
 TEST(pretrained, preparation) {

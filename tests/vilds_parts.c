@@ -897,6 +897,7 @@ TEST(vilds_parts, long_trials_in_strips) {
     NEED_NATIVE();
     enum { T = 8193, N = 3, D = 2 };
     double *y = numbers(T * N), *offset = numbers(T * N), *mean[2], *rate[2], elbo[2];
+    double *sample = numbers(2 * T * D), off[2] = {0, 0}, together = 0;
     unsigned long long seed = 4;
     vdi_error err = {0};
     vdi_vilds_desc desc = VDI__ZERO;
@@ -923,8 +924,25 @@ TEST(vilds_parts, long_trials_in_strips) {
         out.rate = rate[k] = numbers(T * N);
         out.elbo = &elbo[k];
         CHECK_OK(vdi_vilds_infer(m, data, &q, &out, &err), err);
+        if (k == 0) {
+            vdi_vilds_query two = q;
+            vdi_vilds_result drawn = VDI__ZERO;
+            two.samples = 2;
+            drawn.sample = sample;
+            CHECK_OK(vdi_vilds_infer(m, data, &two, &drawn, &err), err);
+        }
         vdi_vilds_data_destroy(data);
     }
+    /* two samples, each as far from the mean as the other, that have nothing else in common */
+    for (int64_t i = 0; i < T * D; i++) {
+        const double a = sample[i] - mean[0][i], b = sample[T * D + i] - mean[0][i];
+        off[0] += a * a;
+        off[1] += b * b;
+        together += a * b;
+    }
+    CHECK(off[0] > 0 && fabs(off[1] / off[0] - 1) < 0.2 && fabs(together) < 0.2 * off[0],
+          "squares %g and %g, product %g", off[0], off[1], together);
+    free(sample);
     for (int64_t i = 0; i < (T - 2000) * D; i++)
         CHECK_CLOSE(mean[0][i], mean[1][i], 1e-9);
     for (int64_t i = 0; i < (T - 2000) * N; i++)
