@@ -455,6 +455,12 @@ has 'the shipped network' out.txt "spikes=$(awk '{ n += $1 } END { printf "%.17g
 awk -F, 'NR > 1 { print $4 }' net/params.csv > got
 awk '{ n[int((NR - 1) / 1800)] += $1 } END { printf "%.17g\n%.17g\n", n[0], n[1] }' spikes.txt > wanted
 agree 'params.csv, expected_spikes' got wanted 1e-9
+# the decay of its quality is that of the simulated cell, by a third; the columns are found by their names
+awk -F, 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+    FILENAME ~ /^cells/ { tau[$at["cell"]] = -1 / (30 * log($at["gamma"])); next }
+    { n++; q = $at["decay_s"] / tau[$at["neuron"]]; good += q > 0.67 && q < 1.5 }
+    END { exit !(n == 2 && good == 2) }' cells/params.csv net/quality.csv
+ok 'decays of quality.csv' $?
 # a frame of 30 Hz takes its own sample of the 60 Hz and half of either neighbour
 awk 'FILENAME == "grid.txt" { g[FNR - 1] = $1; next } { i = int((FNR - 1) / 1800); t = (FNR - 1) % 1800; b = i * 3599 + 2 * t
     printf "%.17g\n", g[b] + 0.5 * ((t ? g[b - 1] : 0) + (t < 1799 ? g[b + 1] : 0)) }' grid.txt spikes.txt > wanted
