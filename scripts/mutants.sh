@@ -4,15 +4,20 @@
 #     mutants.sh --list     which they are: number, area, file, line, column, before, after
 #     mutants.sh --again    those that survived, once more (with tests that are new)
 #     mutants.sh --report   what is known so far
-# SEED (default 1) chooses them. The cheap pass compiles with tcc (in a tenth of a second; without it gcc
-# -O1), scalar alone, and runs the suites of the area at a fiftieth of their repetitions. With THOROUGH=1
-# those that survived it meet the same suites compiled by gcc with all that learns. A mutant that changes
-# no code (in a pass that is not compiled here) is replaced by the next. AREAS limits a run to some of
-# them. A suite may take five times the processor time that it takes unchanged, and ten seconds more.
+# SEED (default 1) chooses them; AREAS limits a run to some. A mutant that changes no code of the scalar pass is
+# replaced by the next.
+# The cheap pass compiles with tcc (in a tenth of a second; without it gcc -O1), scalar alone. gcov has told once
+# which tests run which line; those that run the mutated one are tried, the short ones first, until they have taken
+# BUDGET seconds. It does a fiftieth of their repetitions and leaves out what an emulator leaves out. A mutant in a
+# line that no test runs has survived. Of the tool's scripts it runs those that look at values.
+# With THOROUGH=1 those that survived meet these tests and all suites of the area, for twenty times BUDGET, compiled
+# by gcc for AVX2 with AddressSanitizer; those of the tool meet all of its scripts.
+# A test may take five times the processor time that it takes unchanged, and five seconds more.
 # Results: build/mutants/results.
 set -u
 export LC_ALL=C
 CC=${CC:-gcc} B=${B:-build} NUMBER=${NUMBER:-200} SEED=${SEED:-1}
+BUDGET=${BUDGET:-2}
 AREAS=${AREAS:-kernel linalg grad model io tool}
 out=$B/mutants
 mkdir -p "$out"
@@ -27,7 +32,7 @@ files() { # files AREA: what is compiled in the scalar pass
     esac
 }
 
-# suites PATH: those that test it, the short ones first
+# suites PATH: those that were written for it; tried where gcov tells nothing, and in the thorough pass
 suites() {
     case $1 in
     */kernel/*) echo "elementwise reduce gemm conv rnn optim dense blocktri ops layers same calcium score score_spikes oasis" ;;
@@ -101,7 +106,10 @@ chosen() {
 }
 
 mutate() { # mutate FILE LINE COLUMN BEFORE AFTER
-    awk -v l="$2" -v c="$3" -v b="$4" -v a="$5" 'NR == l { $0 = substr($0, 1, c - 1) a substr($0, c + length(b)) } { print }' "$1"
+    awk -v l="$2" -v c="$3" -v b="$4" -v a="$5" '
+        NR == l { found = substr($0, c, length(b)) == b; $0 = substr($0, 1, c - 1) a substr($0, c + length(b)) }
+        { print }
+        END { exit !found }' "$1" || { echo "$1:$2:$3 is not '$4': the code has changed since; begin with an empty $out" >&2; exit 1; }
 }
 
 if command -v tcc > /dev/null && tcc_runtime=$(find /usr/lib /usr/local/lib -name libtcc1.a 2> /dev/null | head -n 1) && [ -n "$tcc_runtime" ]; then
@@ -110,10 +118,10 @@ else
     tcc_runtime=
     cheap() { $CC -w -std=c11 -O1 -DVDI_NO_SIMD -I"$1" -c tests/vdi_impl.c -o "$2"; }
 fi
-thorough() { $CC -w -std=c11 -O1 -DVDI_NO_SIMD -I"$1" -c tests/vdi_impl.c -o "$2"; }
+thorough() { $CC -w -std=c11 -O1 -fsanitize=address -DVDI_NO_SSE2 -DVDI_NO_AVX512 -I"$1" -c tests/vdi_impl.c -o "$2"; }
 
 prepare() { # test objects and the unchanged library, once
-    mkdir -p "$out/o"
+    mkdir -p "$out/o" "$out/limits"
     for source in tests/*.c tests/portable/main.c; do
         object=$out/o/$(basename "$source" .c).o
         case $source in */vdi_impl.c) continue ;; esac
@@ -130,39 +138,96 @@ prepare() { # test objects and the unchanged library, once
     fi
     # code by tcc leaves floating-point exceptions of its own
     "$out/plain" --list | grep -v '^elementwise/exceptions' > "$out/tests"
-    mkdir -p "$out/limits"
+    map
 }
-link() { $CC -z noexecstack "$out"/o/*.o "$1" $tcc_runtime -o "$2" -lm -lpthread 2> /dev/null; }
+link() {
+    case ${kind:-plain} in
+    thorough) $CC -z noexecstack -fsanitize=address "$out"/o/*.o "$1" -o "$2" -lm -lpthread 2> /dev/null ;;
+    *) $CC -z noexecstack "$out"/o/*.o "$1" $tcc_runtime -o "$2" -lm -lpthread 2> /dev/null ;;
+    esac
+}
 
-# limited SUITE SECONDS PROGRAM: that suite, for so much time of a processor
-# shellcheck disable=SC2046
+# map: for each test the lines of the scalar pass that it runs, and its time; $out/lines: those that have code
+map() {
+    find include/vdi -name '*.h' -exec cat {} + | cksum > "$out/now"
+    if ! cmp -s "$out/now" "$out/of"; then
+        rm -rf "$out/map" "$out/coverage" "$out/lines"
+        mkdir -p "$out/map" "$out/coverage"
+        $CC -w -std=c11 -O1 --coverage -DVDI_NO_SIMD -Iinclude/vdi -c tests/vdi_impl.c -o "$out/coverage/impl.o" || exit 1
+        cp "$out/now" "$out/of"
+    fi
+    $CC --coverage "$out"/o/*.o "$out/coverage/impl.o" -o "$out/coverage/program" -lm -lpthread || exit 1
+    while read -r test; do
+        suite=${test%/*} map=$out/map/${test%/*}.${test#*/}
+        [ ! -f "$map" ] || [ -n "$(find "tests/$suite.c" -newer "$map" 2> /dev/null)" ] || continue
+        lines=
+        [ -f "$out/lines" ] || lines=$out/lines # all have the same
+        rm -f "$out/coverage/impl.gcda"
+        (VDI_TEST_EMULATED=1 "$out/coverage/program" "$test" > "$out/log" 2>&1 || echo failed; times) < /dev/null > "$out/took"
+        if grep -q failed "$out/took" || [ ! -f "$out/coverage/impl.gcda" ]; then
+            echo "$test fails with the library as it is: $(tail -n 3 "$out/log")" >&2
+            exit 1
+        fi
+        gcov -t "$out/coverage/impl.gcda" 2> /dev/null | awk -v lines="$lines" '
+            { split($0, part, ":"); count = part[1]; number = part[2] + 0; gsub(/ /, "", count) }
+            number == 0 && part[3] == "Source" { file = part[4]; sub(/linalg\/\.\.\/kernel\/\.\.\//, "", file); next }
+            lines && number && count != "-" { print file ":" number > lines }
+            number && count ~ /^[1-9]/ { print file ":" number }' | sort -u > "$map.new"
+        { awk 'END { split($1, t, /[ms]/); print "time " int(1000 * (60 * t[1] + t[2])) }' "$out/took"; cat "$map.new"; } > "$map"
+        rm -f "$map.new"
+    done < "$out/tests"
+}
+
+# tests_of FILE LINE: those that run it, the short ones first; a token on a line that continues belongs to the line before
+tests_of() {
+    at=$(awk -v file="$1" -v line="$2" '
+        FNR == NR { if (index($0, file ":") == 1) code[substr($0, length(file) + 2)] = 1; next }
+        FNR <= line && /^[^ ]/ { last = 0 } # another function begins, or none
+        FNR <= line && FNR in code { last = FNR }
+        END { print last + 0 }' "$out/lines" "$1")
+    if [ "$at" = 0 ]; then
+        for suite in $(suites "$1"); do ls "$out/map/$suite".*; done
+    else
+        grep -lxF "$1:$at" "$out"/map/*
+        [ $kind = plain ] || for suite in $(suites "$1"); do ls "$out/map/$suite".*; done
+    fi | sort -u | while read -r map; do
+        echo "$(sed -n 's/^time //p;q' "$map") $(basename "$map" | sed 's/\./\//')"
+    done | sort -n | awk -v budget="$BUDGET" -v kind=$kind '
+        { sum += $1; if (NR > 1 && sum > 1000 * budget * (kind == "plain" ? 1 : 20)) exit; print $2 }'
+}
+
+# limited TEST SECONDS PROGRAM: that test, for so much time of a processor
 # shellcheck disable=SC3045 # dash, bash, ksh and busybox have it
-limited() { (ulimit -t "$2"; exec "$3" $(grep "^$1/" "$out/tests")) > "$out/log" 2>&1; }
+limited() { (ulimit -t "$2"; exec "$3" "$1") > "$out/log" 2>&1; }
 
-# How long a suite may take. The library as it is sets it, and has to pass: nothing else proves that it was the mutant that failed.
+# How long a test may take. The library as it is sets it, and has to pass: nothing else proves that it was the mutant that failed.
 limit_of() {
-    if [ ! -s "$out/limits/$kind-$1" ]; then
-        took=$( (limited "$1" 3600 "$out/$kind" || echo failed; times) | awk '/failed/ { print; exit } END { split($1, t, /[ms]/); print int(5 * (60 * t[1] + t[2])) + 10 }')
+    limit=$out/limits/$kind-$(echo "$1" | tr / .)
+    if [ ! -s "$limit" ]; then
+        took=$( (limited "$1" 3600 "$out/$kind" || echo failed; times) | awk '/failed/ { print; exit } END { split($1, t, /[ms]/); print int(5 * (60 * t[1] + t[2])) + 5 }')
         [ "${took#failed}" = "$took" ] || { echo "$1 fails with the library as it is: $(tail -n 3 "$out/log")" >&2; exit 1; }
-        echo "$took" > "$out/limits/$kind-$1"
+        echo "$took" > "$limit"
     fi
 }
 
-judge() { # judge PROGRAM FILE: the suite that fails, or "survived"
-    for suite in $(suites "$2"); do limit_of "$suite"; done
-    # the cheap ones first: most mutants do not get any farther
-    for suite in $(for s in $(suites "$2"); do echo "$(cat "$out/limits/$kind-$s") $s"; done | sort -n | cut -d' ' -f2); do
-        limited "$suite" "$(cat "$out/limits/$kind-$suite")" "$1" || { echo "killed $suite"; return; }
+judge() { # judge PROGRAM FILE LINE: the test that fails, or "survived"
+    for test in $(tests_of "$2" "$3"); do
+        limit_of "$test"
+        limited "$test" "$(cat "$limit")" "$1" || { echo "killed $test"; return; }
     done
     echo survived
 }
 
-# Which scripts try a file of the tool, the short one first. Each ends at its first failure; their clocks have patience.
+# Which scripts try a file of the tool: in the cheap pass those that look at values, in the thorough one all. Each
+# ends at its
+# first failure; their clocks have patience.
 scripts() {
     case $1 in
-    *sacd* | */inspect*.c | */pipe.c | */environment.c) echo "tool_values sacd tool" ;;
-    *) echo "tool_values tool" ;;
+    *sacd* | */inspect*.c | */pipe.c | */environment.c) tried="tool_values sacd" ;;
+    *) tried=tool_values ;;
     esac
+    [ "${THOROUGH:-0}" != 1 ] || tried="$tried tool"
+    echo "$tried"
 }
 
 tool_object() { $CC -w -std=gnu11 -O1 -I. -I"$B/tool" -c "$1" -o "$2"; }
@@ -177,7 +242,7 @@ tool_prepare() {
         object=$out/tool/$(basename "$source" .c).o
         [ ! -f "$object" ] || [ -n "$(find "$source" -newer "$object")" ] || continue
         case $source in
-        */vdi.c) $CC -w -std=gnu11 -O2 -DVDI_NO_SSE2 -DVDI_NO_AVX512 -I. -c "$source" -o "$object" || exit 1 ;;
+        */vdi.c) $CC -w -std=gnu11 -O1 -DVDI_NO_SSE2 -DVDI_NO_AVX512 -I. -c "$source" -o "$object" || exit 1 ;;
         *) tool_object "$source" "$object" || exit 1 ;;
         esac
         rm -f "$out"/limits/tool-*
@@ -209,7 +274,7 @@ tool() { # tool FILE MUTATED: compiles one file of the tool anew, and tries it
 }
 
 one() { # one AREA FILE LINE COLUMN BEFORE AFTER: its verdict
-    mutate "$2" "$3" "$4" "$5" "$6" > "$out/mutated"
+    mutate "$2" "$3" "$4" "$5" "$6" > "$out/mutated" || exit 1
     if [ "$1" = tool ]; then tool "$2" "$out/mutated"; return; fi
     rm -rf "$out/tree"
     cp -r include/vdi "$out/tree"
@@ -221,7 +286,7 @@ one() { # one AREA FILE LINE COLUMN BEFORE AFTER: its verdict
         if cmp -s "$out/mutant.o" "$out/plain.o"; then echo none; return; fi
     fi
     link "$out/mutant.o" "$out/mutant" || { echo none; return; }
-    judge "$out/mutant" "$2"
+    judge "$out/mutant" "$2" "$3"
 }
 
 report() {
@@ -242,13 +307,13 @@ case ${1:-} in
 --report) report; exit ;;
 esac
 touch "$out/results"
-prepare
 VDI_TEST_SCALE=${VDI_TEST_SCALE:-0.02}
 export VDI_TEST_SCALE
 if [ "${THOROUGH:-0}" != 1 ]; then
     VDI_TEST_EMULATED=1
     export VDI_TEST_EMULATED
 fi
+[ "$AREAS" = tool ] || prepare
 again=0
 if [ "${1:-}" = --again ] || [ "${THOROUGH:-0}" = 1 ]; then
     again=1
