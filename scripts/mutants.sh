@@ -37,18 +37,18 @@ suites() {
     case $1 in
     */kernel/*) echo "elementwise reduce gemm conv rnn optim dense blocktri ops layers same calcium score score_spikes oasis" ;;
     */linalg/*) echo "dense blocktri ops gradcheck score lds" ;;
-    */grad/*) echo "tape ops layers gradcheck optim conv rnn dense explain critic vilds_parts" ;;
+    */grad/*) echo "tape ops layers gradcheck optim conv rnn dense explain critic vilds_parts descs" ;;
     */io/*) echo "array csv json mat npy npz safetensors svg html text locale" ;;
-    */calcium/*) echo "calcium gradcheck deepspike pretrained" ;;
-    */deepspike/*) echo "deepspike pretrained" ;;
-    */env/*) echo "env explain sacd" ;;
-    */model/lds/*) echo "lds plds" ;;
-    */oasis/*) echo "oasis" ;;
-    */plds/*) echo "plds" ;;
-    */pretrained/*) echo "pretrained" ;;
-    */sacd/*) echo "replay explain critic sacd" ;;
-    */score/*) echo "score score_spikes" ;;
-    */vilds/*) echo "observation flds vilds_parts vilds" ;;
+    */calcium/*) echo "calcium gradcheck deepspike pretrained descs" ;;
+    */deepspike/*) echo "deepspike pretrained descs" ;;
+    */env/*) echo "env explain sacd descs" ;;
+    */model/lds/*) echo "lds plds descs" ;;
+    */oasis/*) echo "oasis descs" ;;
+    */plds/*) echo "plds descs" ;;
+    */pretrained/*) echo "pretrained descs" ;;
+    */sacd/*) echo "replay explain critic sacd descs" ;;
+    */score/*) echo "score score_spikes descs" ;;
+    */vilds/*) echo "observation flds vilds_parts vilds descs" ;;
     esac
 }
 
@@ -219,8 +219,7 @@ judge() { # judge PROGRAM FILE LINE: the test that fails, or "survived"
 }
 
 # Which scripts try a file of the tool: in the cheap pass those that look at values, in the thorough one all. Each
-# ends at its
-# first failure; their clocks have patience.
+# ends at its first failure; their clocks have patience.
 scripts() {
     case $1 in
     *sacd* | */inspect*.c | */pipe.c | */environment.c) tried="tool_values sacd" ;;

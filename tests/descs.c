@@ -243,6 +243,8 @@ TEST(descs, edges_of_every_field) {
             if (f->type == VDI_FIELD_TYPE_BOOL || f->type == VDI_FIELD_TYPE_SEED ||
                 f->type == VDI_FIELD_TYPE_SIZES)
                 continue;
+            CHECK(real || !(f->initial > 0) || f->least > 0 || f->twin != VDI_FIELD_NONE,
+                  "%s: %s offers 0, which stands for %g", table->name, f->name, f->initial);
             /* zero stands for the default, so that it is not outside */
             const double below = real ? nextafter(f->least, -HUGE_VAL) : f->least - 1;
             const double above = real ? nextafter(f->most, HUGE_VAL) : f->most + 1;
