@@ -446,6 +446,41 @@ TEST(observation, drawn_latents_follow_the_dynamics) {
     vdi_vilds_destroy(m);
 }
 
+/* A network of the last latent adds to A z, to each trial its own: here a constant, another in each
+ * latent, and nearly no noise. */
+TEST(observation, drawn_latents_follow_a_network) {
+    enum { B = 5, T = 4, D = 2 };
+    static const double A[D * D] = {0.5, 0, 0, -0.5}, g[D] = {1, -3};
+    const double Q[D * D] = {1e-10, 0, 0, 1e-10}, Q0[D * D] = {2, 0, 0, 2};
+    double z[B * T * D];
+    vdi_vilds_desc desc = VDI__ZERO;
+    vdi_vilds_draw draw = VDI__ZERO;
+    vdi_vilds *m = NULL;
+    vdi_error err = {0};
+    desc.d = D;
+    desc.n = 1;
+    desc.transition_layers = 1;
+    desc.transition_hidden[0] = 3;
+    desc.dtype = VDI_F64;
+    CHECK_OK(vdi_vilds_create(&desc, &m, &err), err);
+    CHECK(vdi_params_find(vdi_vilds_params(m), "transition.1.weight") != NULL, "no such network");
+    fill(m, "transition.1.weight", 0);
+    for (int i = 0; i < D; i++)
+        set(m, "transition.1.bias", i, g[i]);
+    for (int i = 0; i < D * D; i++)
+        set(m, "prior.A", i, A[i]);
+    CHECK_OK(vdi_vilds_set_covariance(m, "prior.Q", Q, &err), err);
+    CHECK_OK(vdi_vilds_set_covariance(m, "prior.Q0", Q0, &err), err);
+    draw.trials = B;
+    draw.T = T;
+    CHECK_OK(vdi_vilds_simulate(m, &draw, z, NULL, &err), err);
+    for (int i = D; i < B * T * D; i++) {
+        if (i / D % T == 0) continue;
+        CHECK_CLOSE(z[i], A[i % D * 3] * z[i - D] + g[i % D], 1e-3);
+    }
+    vdi_vilds_destroy(m);
+}
+
 /* ---- descriptions and data ------------------------------------------------------------------- */
 
 static vdi_vilds_desc odd_description(void) {
