@@ -481,6 +481,39 @@ TEST(observation, drawn_latents_follow_a_network) {
     vdi_vilds_destroy(m);
 }
 
+/* What the network adds to the second bin's forecast arrives there in full: nothing of the first
+ * bin depends on it. */
+TEST(observation, forecasts_follow_a_network) {
+    static const double g[2] = {0.7, -0.4};
+    double y[4] = {0.3, -0.2, 0.5, 0.1}, log_p[4], mean[2][4];
+    vdi_vilds_desc desc = VDI__ZERO;
+    vdi_vilds *m = NULL;
+    vdi_error err = {0};
+    desc.d = 2;
+    desc.n = 1;
+    desc.obs = VDI_VILDS_GAUSSIAN;
+    desc.linear = desc.encoder_linear = true;
+    desc.transition_layers = 1;
+    desc.transition_hidden[0] = 3;
+    desc.dtype = VDI_F64;
+    CHECK_OK(vdi_vilds_create(&desc, &m, &err), err);
+    vdi_vilds_data *data = observe(m, y, 1, 4);
+    CHECK_OK(vdi_vilds_init(m, data, 0, &err), err);
+    fill(m, "transition.1.weight", 0);
+    fill(m, "transition.1.bias", 0);
+    set(m, "decoder.0.weight", 0, 1); /* the first latent alone is seen */
+    set(m, "decoder.0.weight", 1, 0);
+    for (int k = 0; k < 2; k++) {
+        for (int i = 0; i < 2 && k; i++)
+            set(m, "transition.1.bias", i, g[i]);
+        CHECK_OK(vdi_vilds_predict(m, data, VDI_VILDS_ONE_STEP, NULL, log_p, mean[k], &err), err);
+    }
+    CHECK_CLOSE(mean[1][0], mean[0][0], 1e-9);
+    CHECK_CLOSE(mean[1][1] - mean[0][1], g[0], 1e-6);
+    vdi_vilds_data_destroy(data);
+    vdi_vilds_destroy(m);
+}
+
 /* ---- descriptions and data ------------------------------------------------------------------- */
 
 static vdi_vilds_desc odd_description(void) {
