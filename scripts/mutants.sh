@@ -150,6 +150,7 @@ link() {
 # map: for each test the lines of the scalar pass that it runs, and its time; $out/lines: those that have code
 map() {
     find include/vdi -name '*.h' -exec cat {} + | cksum > "$out/now"
+    command -v gcov > /dev/null || { echo "mutants.sh needs gcov of $CC" >&2; exit 1; }
     if ! cmp -s "$out/now" "$out/of"; then
         rm -rf "$out/map" "$out/coverage" "$out/lines"
         mkdir -p "$out/map" "$out/coverage"
@@ -176,6 +177,7 @@ map() {
         { awk 'END { split($1, t, /[ms]/); print "time " int(1000 * (60 * t[1] + t[2])) }' "$out/took"; cat "$map.new"; } > "$map"
         rm -f "$map.new"
     done < "$out/tests"
+    [ -s "$out/lines" ] || { echo "gcov tells no lines of what $CC compiles" >&2; exit 1; }
 }
 
 # tests_of FILE LINE: those that run it, the short ones first; a token on a line that continues belongs to the line before
