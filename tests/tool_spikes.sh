@@ -182,7 +182,7 @@ size=$(wc -c <in-thousand/report.html)
 [ "$size" -lt 5000000 ] && [ "$(grep -o '<tr>' in-thousand/report.html | wc -l)" -ge 1001 ]
 ok "a row for each of a thousand neurons, in less than 5 MB: $size bytes" $?
 # a fit that is interrupted leaves a model that infers; one that ends leaves a report; noise is told as a collapse
-"$vdi" spikes fit line/traces.npy --fps 60 --steps 100000 --out stopped --quiet >out.txt 2>err.txt &
+"$vdi" spikes fit line/traces.npy --fps 60 --steps 100000 $(steps "" "--batch 1 --samples 2") --out stopped --quiet >out.txt 2>err.txt &
 pid=$!
 n=0
 while [ ! -e stopped/run.json ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
