@@ -3,14 +3,16 @@
  * a bootstrap particle filter
  *
  *     make build/bench/joints QUESTIONS=joints
- *     build/bench/joints MODEL [particles=100000] [steps=400] [design=3] [learn=1]
+ *     build/bench/joints MODEL [particles=100000] [steps=400] [design=3] [learn=1] \
+ *         [guided=0]
  *
  * MODEL: leverage, heavy, oscillator, gates, lorenz, or all. Each has 20 trials of 500 bins, drawn
- * from seed 1. The equations stand with the models below. The likelihood is maximised by a
- * quadratic surface, fitted to its values at `design` points for each coefficient around the
- * parameters that the bound gives, and the standard errors come from that surface. Its values are
- * unbiased particle estimates, of particles that the learned posteriors guide and with the same
- * random numbers at all parameters: a bootstrap filter with ten times the particles scatters more.
+ * from seed 1. The equations stand with the models below. Parameters are learned by the bound and,
+ * with `guided`, from there on by that many particles. The likelihood is maximised by a quadratic
+ * surface, fitted to its values at `design` points for each coefficient around those parameters,
+ * and the standard errors come from that surface. Its values are unbiased particle estimates, of
+ * particles that the learned posteriors guide and with the same random numbers at all parameters: a
+ * bootstrap filter with ten times the particles scatters more.
  */
 #include "bench.h"
 
@@ -526,24 +528,40 @@ static void at_truth(const joint_model *m, int64_t particles) {
     vdi_vilds_destroy(model);
 }
 
-static void learn(const joint_model *m, int64_t steps, int design) {
+/* By the bound, then with `guided` particles of each trial (0: not), against the likelihood. */
+static void learn(const joint_model *m, int64_t steps, int design, int64_t guided) {
     vdi_vilds_data *data;
     vdi_vilds *model = make(m, m->start, &data);
     const likelihood l = {m, model, data};
     vdi_vilds_natural how = {.steps = steps, .samples = 4, .rate = 0.1};
-    double p[FREE] = {0}, best[FREE], se[FREE], elbo;
+    double p[FREE] = {0}, bound[FREE] = {0}, best[FREE], se[FREE], elbo;
     const double begin = cpu();
     need(vdi_vilds_fit_natural(model, data, &how, NULL, NULL, &err));
     const double seconds = cpu() - begin;
     need(vdi_vilds_score(model, data, NULL, &elbo, &err));
     printf("%-10s learned in %.1f s, bound %.5f\n", m->name, seconds, elbo);
     for (int i = 0; i < m->free; i++)
+        bound[i] = *parameter(&l, i);
+    if (guided > 0) {
+        how.particles = guided;
+        how.samples = 8;
+        how.steps = 40;
+        need(vdi_vilds_fit_natural(model, data, &how, NULL, NULL, &err));
+        printf("%-10s by %lld particles in %.1f s\n", m->name, (long long)guided,
+               cpu() - begin - seconds);
+    }
+    for (int i = 0; i < m->free; i++)
         p[i] = *parameter(&l, i);
     if (design) maximise(&l, p, design, best, se);
     for (int i = 0; i < m->free; i++) {
-        printf("%-10s   %-10s true %8.4f  bound %8.4f", m->name, m->param[i], m->truth[i], p[i]);
-        if (design)
-            printf("  filter %8.4f +- %.4f  apart %.2f", best[i], se[i], (p[i] - best[i]) / se[i]);
+        printf("%-10s   %-10s true %8.4f  bound %8.4f", m->name, m->param[i], m->truth[i],
+               bound[i]);
+        if (guided > 0) printf("  particles %8.4f", p[i]);
+        if (design) {
+            printf("  filter %8.4f +- %.4f  apart %.2f", best[i], se[i],
+                   (bound[i] - best[i]) / se[i]);
+        }
+        if (design && guided > 0) printf(" %.2f", (p[i] - best[i]) / se[i]);
         puts("");
     }
     fflush(stdout);
@@ -552,10 +570,10 @@ static void learn(const joint_model *m, int64_t steps, int design) {
 }
 
 int main(int argc, char **argv) {
-    double option[4] = {100000, 400, 3, 1};
-    static const char *const name[4] = {"particles=", "steps=", "design=", "learn="};
+    double option[5] = {100000, 400, 3, 1, 0};
+    static const char *const name[5] = {"particles=", "steps=", "design=", "learn=", "guided="};
     for (int i = 2; i < argc; i++) {
-        for (int k = 0; k < 4; k++) {
+        for (int k = 0; k < 5; k++) {
             if (!strncmp(argv[i], name[k], strlen(name[k])))
                 option[k] = atof(argv[i] + strlen(name[k]));
         }
@@ -564,7 +582,8 @@ int main(int argc, char **argv) {
         if (strcmp(argv[1], "all") && strcmp(argv[1], models[k].name)) continue;
         simulate(&models[k]);
         if (option[0] > 0) at_truth(&models[k], (int64_t)option[0]);
-        if (option[3] > 0) learn(&models[k], (int64_t)option[1], (int)option[2]);
+        if (option[3] > 0)
+            learn(&models[k], (int64_t)option[1], (int)option[2], (int64_t)option[4]);
     }
     return argc > 1 ? 0 : 2;
 }

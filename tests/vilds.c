@@ -959,51 +959,131 @@ static vdi_var outliers(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask, const v
     return vdi_var_add(t, vdi_var_add(t, parts[0], parts[1]), parts[2]);
 }
 
+enum { OUT_TRIALS = 8, OUT_BINS = 300, OUT_PARAMS = 4 };
+static const char *const outlier_param[OUT_PARAMS] = {"a", "s", "w", "nu"};
+static const double outlier_truth[OUT_PARAMS] = {1.83, -1.2, -0.92, 1.1};
+
+/* (OUT_TRIALS,OUT_BINS) */
+static double *outlier_data(void) {
+    double *y = numbers(OUT_TRIALS * OUT_BINS), z = 0;
+    vdi_rng rng = vdi_rng_make(11, 0);
+    for (int i = 0; i < OUT_TRIALS * OUT_BINS; i++) {
+        const double step = i % OUT_BINS ? exp(outlier_truth[1]) : 1;
+        z = (i % OUT_BINS ? tanh(outlier_truth[0]) * z : 0) + step * vdi_rng_normal(&rng);
+        const double n = vdi_rng_normal(&rng);
+        y[i] = z + exp(outlier_truth[2]) * n / sqrt(2 * vdi_rng_gamma(&rng, 1.5) / 3);
+    }
+    return y;
+}
+
+static vdi_vilds *outlier_model(const double *start) {
+    vdi_param_desc p[OUT_PARAMS];
+    vdi_vilds_desc desc = VDI__ZERO;
+    for (int i = 0; i < OUT_PARAMS; i++)
+        p[i] = vdi_param_1d(outlier_param[i], VDI_INIT_CONSTANT, start[i], 1);
+    desc.d = desc.n = 1;
+    desc.log_joint = outliers;
+    desc.user_params = p;
+    desc.user_param_count = OUT_PARAMS;
+    return make(&desc);
+}
+
 /* Few samples and a likelihood that is not log-concave: learning ends at the same parameters from
  * two starts, at a bound no lower than that of the true ones. */
 TEST(vilds, natural_fit_does_not_depend_on_its_start) {
     NEED_NATIVE();
-    enum { B = 8, T = 300, P = 4 };
-    static const char *const name[P] = {"a", "s", "w", "nu"};
-    static const double start[2][P] = {{1, -1, -0.5, 2}, {1.83, -1.2, -0.92, 1.1}};
-    double *y = numbers(B * T), learned[2][P], bound[2], truth, z = 0;
-    vdi_rng rng = vdi_rng_make(11, 0);
+    static const double start[2][OUT_PARAMS] = {{1, -1, -0.5, 2}, {1.83, -1.2, -0.92, 1.1}};
+    double *y = outlier_data(), learned[2][OUT_PARAMS], bound[2], truth = 0;
+    vdi_vilds_natural how = VDI__ZERO;
+    vdi_vilds_query q = VDI__ZERO;
     vdi_error err = {0};
-    for (int i = 0; i < B * T; i++) {
-        z = i % T ? tanh(1.83) * z + exp(-1.2) * vdi_rng_normal(&rng) : vdi_rng_normal(&rng);
-        const double n = vdi_rng_normal(&rng);
-        y[i] = z + exp(-0.92) * n / sqrt(2 * vdi_rng_gamma(&rng, 1.5) / 3);
-    }
+    q.rest = true;
+    q.refine = 16;
+    how.steps = 300;
+    how.samples = 4;
+    how.rate = 0.1;
     for (int k = 0; k < 2; k++) {
-        vdi_param_desc p[P];
-        vdi_vilds_natural how = VDI__ZERO;
-        vdi_vilds_query q = VDI__ZERO;
-        vdi_vilds_desc desc = VDI__ZERO;
-        for (int i = 0; i < P; i++)
-            p[i] = vdi_param_1d(name[i], VDI_INIT_CONSTANT, start[k][i], 1);
-        desc.d = desc.n = 1;
-        desc.log_joint = outliers;
-        desc.user_params = p;
-        desc.user_param_count = P;
-        vdi_vilds *m = make(&desc);
-        vdi_vilds_data *data = observe(m, y, B, T, NULL);
-        q.rest = true;
-        q.refine = 16;
+        vdi_vilds *m = outlier_model(start[k]);
+        vdi_vilds_data *data = observe(m, y, OUT_TRIALS, OUT_BINS, NULL);
         if (k == 1) CHECK_OK(vdi_vilds_score(m, data, &q, &truth, &err), err);
-        how.steps = 300;
-        how.samples = 4;
-        how.rate = 0.1;
         CHECK_OK(vdi_vilds_fit_natural(m, data, &how, NULL, NULL, &err), err);
         CHECK_OK(vdi_vilds_score(m, data, &q, &bound[k], &err), err);
-        for (int i = 0; i < P; i++)
-            learned[k][i] = number(m, name[i]);
+        for (int i = 0; i < OUT_PARAMS; i++)
+            learned[k][i] = number(m, outlier_param[i]);
         vdi_vilds_data_destroy(data);
         vdi_vilds_destroy(m);
     }
-    for (int i = 0; i < P; i++)
-        CHECK(fabs(learned[0][i] - learned[1][i]) < 0.03, "%s: %.3f and %.3f", name[i],
+    for (int i = 0; i < OUT_PARAMS; i++)
+        CHECK(fabs(learned[0][i] - learned[1][i]) < 0.03, "%s: %.3f and %.3f", outlier_param[i],
               learned[0][i], learned[1][i]);
     CHECK(bound[0] > truth - 2e-4, "bound %.5f, at the true parameters %.5f", bound[0], truth);
+    free(y);
+}
+
+/* z_t ~ N(0, exp(p0)^2) of every bin, y_t = z_t + 0.3 times a Cauchy variable. */
+static vdi_var cauchy(vdi_tape *t, vdi_var z, vdi_var y, vdi_var mask, const vdi_trial_info *info,
+                      void *user) {
+    vdi_var zero = vdi_tape_scalar(t, 0), scale = vdi_tape_scalar(t, log(0.3));
+    (void)user;
+    vdi_var seen = vdi_var_mul(t, vdi_var_student_t_log_prob(t, y, z, scale, zero), mask);
+    vdi_var prior = vdi_var_normal_log_prob(t, z, zero, vdi_trial_param(t, info, 0));
+    vdi_var sum = vdi_var_add(t, seen, vdi_var_mul(t, prior, vdi_trial_mask(t, info)));
+    return vdi_var_sum_axis(t, vdi_var_sum_axis(t, sum, 3, false), 2, false);
+}
+
+/* Its log p(y) by the trapezoidal rule. */
+static double cauchy_log_p(const double *y, int count, double log_s) {
+    double sum = 0;
+    for (int i = 0; i < count; i++) {
+        double p = 0;
+        for (int k = -100; k <= 100; k++) {
+            const double x = 0.08 * k, e = (y[i] - exp(log_s) * x) / 0.3;
+            p += 0.08 * exp(-0.5 * (x * x + VDI_LOG_2PI)) / (VDI_PI * 0.3 * (1 + e * e));
+        }
+        sum += log(p);
+    }
+    return sum;
+}
+
+/* Where posteriors have two modes, the bound is highest at other parameters than log p(y); steps
+ * along the gradient that particles give more than halve what is missing. */
+TEST(vilds, particles_come_nearer_to_the_most_likely_parameters) {
+    NEED_NATIVE();
+    enum { B = 4, T = 400 };
+    double *y = numbers(B * T), best = -0.5, top = -HUGE_VAL, by_bound;
+    vdi_rng rng = vdi_rng_make(12, 0);
+    vdi_param_desc p = vdi_param_1d("s", VDI_INIT_CONSTANT, 0.3, 1);
+    vdi_vilds_natural how = VDI__ZERO;
+    vdi_vilds_desc desc = VDI__ZERO;
+    vdi_error err = {0};
+    for (int i = 0; i < B * T; i++)
+        y[i] = vdi_rng_normal(&rng) + 0.3 * tan(VDI_PI * (vdi_rng_uniform(&rng) - 0.5));
+    for (int k = -50; k <= 50; k++) {
+        const double value = cauchy_log_p(y, B * T, 0.01 * k);
+        if (value > top) best = 0.01 * k;
+        top = fmax(top, value);
+    }
+    desc.d = desc.n = 1;
+    desc.log_joint = cauchy;
+    desc.user_params = &p;
+    desc.user_param_count = 1;
+    vdi_vilds *m = make(&desc);
+    vdi_vilds_data *data = observe(m, y, B, T, NULL);
+    how.steps = 100;
+    how.rate = 0.1;
+    CHECK_OK(vdi_vilds_fit_natural(m, data, &how, NULL, NULL, &err), err);
+    by_bound = number(m, "s");
+    how.steps = 30;
+    how.particles = 60;
+    CHECK_OK(vdi_vilds_fit_natural(m, data, &how, NULL, NULL, &err), err);
+    const double missed = fabs(by_bound - best), left = fabs(number(m, "s") - best);
+    CHECK(missed > 0.08, "by bound %.3f, the most likely %.3f", by_bound, best);
+    CHECK(left < 0.5 * missed, "log s is %.3f, the most likely %.3f, by bound %.3f", number(m, "s"),
+          best, by_bound);
+    how.particles = -1;
+    CHECK_FAILS(vdi_vilds_fit_natural(m, data, &how, NULL, NULL, &err), VDI_ERR_ARGUMENT);
+    vdi_vilds_data_destroy(data);
+    vdi_vilds_destroy(m);
     free(y);
 }
 

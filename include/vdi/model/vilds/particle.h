@@ -102,6 +102,9 @@ typedef struct vdi__swarm {
     double *log_p;              /* (B,runs) */
     int64_t *ancestor;          /* (count) */
     vdi_rng *rng;               /* (B,runs) */
+    bool traced;                /* where particles came from is kept: */
+    double *past;               /* (T,B,P,d): as they were proposed */
+    int64_t *parent;            /* (T,B,P): which of these a particle became in resampling */
 } vdi__swarm;
 
 VDI__FN vdi_status vdi__swarm_chain(vdi__swarm *w, const vdi__gauss *q, vdi_error *err) {
@@ -252,18 +255,27 @@ VDI__FN vdi_status vdi__swarm_evaluate(vdi__swarm *w, int64_t t, vdi_error *err)
 
 /* ======== weights ============================================================================= */
 
-/* Systematic resampling of the particles of a run whose weights are normalised to `sum`. */
-VDI__FN void vdi__swarm_resample(vdi__swarm *w, int64_t first, double sum, vdi_rng *rng) {
+/* `count` of K particles by systematic sampling, whose weights have the sum `sum`. */
+VDI__FN void vdi__swarm_choose(int64_t K, const double *weight, double sum, int64_t count,
+                               vdi_rng *rng, int64_t *chosen) {
+    const double u = vdi_rng_uniform(rng);
+    double reach = weight[0];
+    for (int64_t k = 0, from = 0; k < count; k++) {
+        while (reach < ((double)k + u) * sum / (double)count && from < K - 1)
+            reach += weight[++from];
+        chosen[k] = from;
+    }
+}
+
+/* Resampling of the particles of a run at bin t. */
+VDI__FN void vdi__swarm_resample(vdi__swarm *w, int64_t t, int64_t first, double sum,
+                                 vdi_rng *rng) {
     const int64_t K = w->desc.count, d = w->d;
     double *z = w->z + first * d, *to = w->to + first * d, *weight = w->weight + first;
     double *r = w->r + first;
-    double reach = weight[0];
-    const double u = vdi_rng_uniform(rng);
-    for (int64_t k = 0, from = 0; k < K; k++) {
-        while (reach < ((double)k + u) * sum / (double)K && from < K - 1)
-            reach += weight[++from];
-        w->ancestor[k] = from;
-    }
+    vdi__swarm_choose(K, weight, sum, K, rng, w->ancestor);
+    for (int64_t k = 0; w->traced && k < K; k++)
+        w->parent[t * w->B * w->P + first + k] = first + w->ancestor[k];
     for (int64_t k = 0; k < K; k++) {
         memcpy(z + k * d, to + w->ancestor[k] * d, (size_t)d * sizeof *z);
         w->value[first + k] = r[w->ancestor[k]];
@@ -304,13 +316,20 @@ VDI__FN vdi_status vdi__swarm_weigh(vdi__swarm *w, int64_t i, int64_t t, int64_t
     }
     w->log_p[i * w->desc.runs + run] += top + log(sum / before);
     if (sum * sum < 0.5 * (double)K * squares) {
-        vdi__swarm_resample(w, first, sum, &w->rng[i * w->desc.runs + run]);
+        vdi__swarm_resample(w, t, first, sum, &w->rng[i * w->desc.runs + run]);
         return VDI_OK;
     }
     for (int64_t k = 0; k < K; k++) { /* the largest weight is 1, so that none overflows */
         weight[k] = log(weight[k]);
     }
     return VDI_OK;
+}
+
+VDI__FN void vdi__swarm_remember(vdi__swarm *w, int64_t t) {
+    const int64_t all = w->B * w->P;
+    memcpy(w->past + t * all * w->d, w->to, (size_t)(all * w->d) * sizeof *w->to);
+    for (int64_t k = 0; k < all; k++)
+        w->parent[t * all + k] = k;
 }
 
 VDI__FN vdi_status vdi__swarm_bin(vdi__swarm *w, int64_t t, vdi_error *err) {
@@ -322,6 +341,7 @@ VDI__FN vdi_status vdi__swarm_bin(vdi__swarm *w, int64_t t, vdi_error *err) {
                                            &w->rng[i * w->desc.runs + p / K], w->to + at * d);
         }
     }
+    if (w->traced) vdi__swarm_remember(w, t);
     vdi_status status = vdi__swarm_evaluate(w, t, err);
     for (int64_t i = 0; i < w->B && status >= 0; i++) {
         for (int64_t run = 0; t < w->length[i] && run < w->desc.runs && status >= 0; run++)
@@ -344,7 +364,11 @@ VDI__FN vdi_status vdi__swarm_reserve(vdi__swarm *w, vdi_error *err) {
     w->log_p = (double *)vdi_arena_calloc(a, runs * real);
     w->ancestor = (int64_t *)vdi_arena_alloc(a, (size_t)w->desc.count * sizeof *w->ancestor);
     w->rng = (vdi_rng *)vdi_arena_alloc(a, runs * sizeof *w->rng);
-    if (!w->L || !w->mean || !w->z || !w->weight || !w->log_p || !w->ancestor || !w->rng) {
+    const size_t past = w->traced ? vdi_mul_size(all, (size_t)w->T) : 0;
+    w->past = (double *)vdi_arena_alloc(a, vdi_mul_size(past, d * real));
+    w->parent = (int64_t *)vdi_arena_alloc(a, vdi_mul_size(past, sizeof *w->parent));
+    if (!w->L || !w->mean || !w->z || !w->weight || !w->log_p || !w->ancestor || !w->rng ||
+        !w->past || !w->parent) {
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_log_p",
                              "no memory for %lld particles of %lld trials", (long long)w->P,
                              (long long)w->B);
@@ -363,18 +387,18 @@ VDI__FN vdi_status vdi__swarm_reserve(vdi__swarm *w, vdi_error *err) {
 }
 
 /* log p(y, m) of whole trials, where the estimates of all runs begin. */
-VDI__FN vdi_status vdi__swarm_begin(vdi__swarm *w, vdi__vilds_answer *a, vdi_error *err) {
+VDI__FN vdi_status vdi__swarm_begin(vdi__swarm *w, vdi__vilds_batch *b, vdi_error *err) {
     vdi_vilds *m = w->m;
     vdi_lds_vars prior;
     const vdi__obs_ops *obs = vdi__vilds_obs(&m->desc);
     vdi_tape_reset(m->tape);
-    if (!m->desc.log_joint) (void)vdi__vilds_prior(m, &a->b, &m->at.prior, &prior);
+    if (!m->desc.log_joint) (void)vdi__vilds_prior(m, b, &m->at.prior, &prior);
     vdi_var z = vdi_tape_constant(m->tape, vdi_tensor_4d(w->mean, VDI_F64, 1, w->B, w->T, w->d));
-    vdi_var joint = vdi__vilds_log_joint(m, &a->b, &prior, z, 1, true);
+    vdi_var joint = vdi__vilds_log_joint(m, b, &prior, z, 1, true);
     const vdi_status status = vdi_tape_status(m->tape, err);
     const double *v = (const double *)vdi_tape_value(m->tape, joint).data;
     for (int64_t i = 0; i < w->B && status >= 0; i++) {
-        const double constant = obs && obs->apart ? a->b.constant[i] : 0;
+        const double constant = obs && obs->apart ? b->constant[i] : 0;
         for (int64_t run = 0; run < w->desc.runs; run++)
             w->log_p[i * w->desc.runs + run] = v[i] - constant;
     }
@@ -397,6 +421,39 @@ VDI__FN void vdi__swarm_result(const vdi__swarm *w, int64_t i, double *log_p, do
     if (se) *se = sqrt(squares / (double)(runs * (runs - 1)));
 }
 
+/* The filters of a batch along q. */
+VDI__FN vdi_status vdi__swarm_filter(vdi__swarm *w, vdi__vilds_batch *b, const vdi__gauss *q,
+                                     vdi_error *err) {
+    w->T = b->info.T;
+    vdi_status status = vdi__swarm_reserve(w, err);
+    if (status >= 0) status = vdi__swarm_chain(w, q, err);
+    if (status >= 0) status = vdi__swarm_begin(w, b, err);
+    for (int64_t t = 0; t < w->T && status >= 0; t++)
+        status = vdi__swarm_bin(w, t, err);
+    return status;
+}
+
+/* z (samples,B,T,d): paths of particles, drawn by the weights that they end with. They are traced,
+ * of one run; behind a trial's end there is what q has. */
+VDI__FN void vdi__swarm_draw(vdi__swarm *w, int64_t samples, double *z, int64_t *chosen) {
+    const int64_t T = w->T, d = w->d, all = w->B * w->P;
+    const size_t bytes = (size_t)d * sizeof *z;
+    for (int64_t i = 0; i < w->B; i++) {
+        double *weight = w->weight + i * w->P, sum = 0;
+        for (int64_t k = 0; k < w->P; k++)
+            sum += weight[k] = exp(weight[k]);
+        vdi__swarm_choose(w->P, weight, sum, samples, &w->rng[i], chosen);
+        for (int64_t s = 0; s < samples; s++) {
+            double *to = z + (s * w->B + i) * T * d;
+            memcpy(to, w->mean + i * T * d, (size_t)T * bytes);
+            for (int64_t t = w->length[i] - 1, k = i * w->P + chosen[s]; t >= 0; t--) {
+                k = w->parent[t * all + k];
+                memcpy(to + t * d, w->past + (t * all + k) * d, bytes);
+            }
+        }
+    }
+}
+
 /* Trials w->from .. of which there are w->B. */
 VDI__FN vdi_status vdi__swarm_run(vdi__swarm *w, const vdi_vilds_query *q, double *log_p,
                                   double *se, vdi_error *err) {
@@ -408,16 +465,11 @@ VDI__FN vdi_status vdi__swarm_run(vdi__swarm *w, const vdi_vilds_query *q, doubl
     }
     vdi_status status = vdi__vilds_answer_items(w->m, w->data, item, w->B, q, &a, err);
     if (status < 0) return status;
-    w->T = a.b.info.T;
     if (!a.given) {
         status = vdi__gauss_make(w->m, &a.b, &a.gauss, err);
         if (status >= 0) vdi__vilds_answer_open(w->m, &a);
     }
-    if (status >= 0) status = vdi__swarm_reserve(w, err);
-    if (status >= 0) status = vdi__swarm_chain(w, &a.gauss, err);
-    if (status >= 0) status = vdi__swarm_begin(w, &a, err);
-    for (int64_t t = 0; t < w->T && status >= 0; t++)
-        status = vdi__swarm_bin(w, t, err);
+    if (status >= 0) status = vdi__swarm_filter(w, &a.b, &a.gauss, err);
     for (int64_t i = 0; i < w->B && status >= 0; i++)
         vdi__swarm_result(w, i, log_p + w->from + i, se ? se + w->from + i : NULL);
     return status;
