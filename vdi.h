@@ -6393,55 +6393,6 @@ VDI_API void vdi_vilds_resume_from_here(vdi_vilds *m);
 #endif /* VDI_MODEL_VILDS_TRAIN_H */
 
 
-/* ======== model/vilds/variational_em.h ======== */
-/* model/vilds/variational_em.h - learning a model without an encoder: each trial has its own best
- * Gaussian posterior
- *
- * Do this, for a log joint of your own:
- *     vdi_vilds_create(&desc, &model, &err);
- *     vdi_vilds_data_create(model, &dd, &data, &err);
- *     vdi_vilds_fit_natural(model, data, NULL, NULL, NULL, &err);
- *     vdi_vilds_infer(model, data, NULL, &result, &err);  the posteriors that training ended with
- *     vdi_vilds_score(model, fresh, NULL, &elbo, &err);   other trials: from rest
- *
- * Variational EM: Laplace's posterior of each trial first, and then by turns a natural-gradient
- * step of the posteriors (natural.h) and a step of Adam on the parameters, along the gradient of
- * the bound at samples of the posteriors. No encoder is trained; for a log joint with few
- * parameters this is the way to learn them, and the bound is closer to log p(y) than a network's.
- * The ready parts learn in this way too.
- * The posteriors stay with the data. They are no part of the model's state: a model that is loaded
- * infers from rest (vdi_vilds_query.rest).
- * Memory: the posteriors, (trials,T,2 d d + d) numbers, are of the data; besides, what a step
- * needs of tape and arena. Errors: statuses; a step after which the log joint is not finite is
- * undone and the next ones are shorter. Threads: one model per thread.
- */
-#ifndef VDI_MODEL_VILDS_VARIATIONAL_EM_H
-#define VDI_MODEL_VILDS_VARIATIONAL_EM_H
-
-/** How vdi_vilds_fit_natural learns. Zero is the default of each field. */
-typedef struct vdi_vilds_natural {
-    int64_t steps;   /**< of the parameters */
-    int64_t samples; /**< of each trial's posterior, in a step */
-    double rate;     /**< Adam's rate, down a cosine to a hundredth */
-    uint64_t seed;   /**< of the samples */
-} vdi_vilds_natural;
-
-/** Name, default, range and help of each field. */
-VDI_API const vdi_fields *vdi_vilds_natural_fields(void);
-/** The description with defaults filled in; NULL is all defaults. */
-VDI_API vdi_vilds_natural vdi_vilds_natural_defaults(const vdi_vilds_natural *desc);
-/** VDI_OK, or VDI_ERR_ARGUMENT naming the offending field. */
-VDI_API vdi_status vdi_vilds_natural_check(const vdi_vilds_natural *desc, vdi_error *err);
-/** Learn the parameters, from where they are if training began before, else from the start that
- * vdi_vilds_init draws. `desc` and `fn` may be NULL; VDI_STOPPED if `fn` says so. */
-VDI_API VDI_NODISCARD vdi_status vdi_vilds_fit_natural(vdi_vilds *m, vdi_vilds_data *data,
-                                                       const vdi_vilds_natural *desc,
-                                                       vdi_vilds_progress_fn fn, void *user,
-                                                       vdi_error *err);
-
-#endif /* VDI_MODEL_VILDS_VARIATIONAL_EM_H */
-
-
 /* ======== model/vilds/decoder.h ======== */
 /* model/vilds/decoder.h - the decoder and the observations evaluated without a tape, for quadrature
  * over the latent of a bin
@@ -6601,6 +6552,65 @@ VDI_API VDI_NODISCARD vdi_status vdi_vilds_log_p(vdi_vilds *m, vdi_vilds_data *d
                                                  double *log_p, double *se, vdi_error *err);
 
 #endif /* VDI_MODEL_VILDS_PARTICLE_H */
+
+
+/* ======== model/vilds/variational_em.h ======== */
+/* model/vilds/variational_em.h - learning a model without an encoder: each trial has its own best
+ * Gaussian posterior
+ *
+ * Do this, for a log joint of your own:
+ *     vdi_vilds_create(&desc, &model, &err);
+ *     vdi_vilds_data_create(model, &dd, &data, &err);
+ *     vdi_vilds_fit_natural(model, data, NULL, NULL, NULL, &err);
+ *     vdi_vilds_infer(model, data, NULL, &result, &err);  the posteriors that training ended with
+ *     vdi_vilds_score(model, fresh, NULL, &elbo, &err);   other trials: from rest
+ *
+ * Variational EM: Laplace's posterior of each trial first, and then by turns a natural-gradient
+ * step of the posteriors (natural.h) and a step of Adam on the parameters, along the gradient of
+ * the bound at samples of the posteriors. No encoder is trained; for a log joint with few
+ * parameters this is the way to learn them, and the bound is closer to log p(y) than a network's.
+ * The ready parts learn in this way too.
+ * The bound's best parameters are not those of log p(y): where a posterior is far from Gaussian,
+ * those of a heavy-tailed likelihood say, they can be several standard errors apart. With
+ * `particles` a step goes along the gradient of log p(y), by Fisher's identity the mean of that of
+ * the log joint over paths of particles (particle.h) drawn by their weights. Do this after learning
+ * by the bound, at a lower rate:
+ *     how.particles = 50;
+ *     how.steps = 50;
+ *     vdi_vilds_fit_natural(model, data, &how, NULL, NULL, &err);
+ * The posteriors stay with the data. They are no part of the model's state: a model that is loaded
+ * infers from rest (vdi_vilds_query.rest).
+ * Memory: the posteriors, (trials,T,2 d d + d) numbers, are of the data; besides, what a step
+ * needs of tape and arena, with particles (particles,32,T,d + 1) numbers for their paths. Errors: statuses; a step after which the log joint is not finite is
+ * undone and the next ones are shorter. Threads: one model per thread.
+ */
+#ifndef VDI_MODEL_VILDS_VARIATIONAL_EM_H
+#define VDI_MODEL_VILDS_VARIATIONAL_EM_H
+
+/** How vdi_vilds_fit_natural learns. Zero is the default of each field. */
+typedef struct vdi_vilds_natural {
+    int64_t steps;     /**< of the parameters */
+    int64_t samples;   /**< of each trial's posterior, in a step */
+    int64_t particles; /**< 0: a step goes along the gradient of the bound; else along that of
+                            log p(y) itself, by so many particles of each trial */
+    double rate;       /**< Adam's rate, down a cosine to a hundredth */
+    uint64_t seed;     /**< of the samples */
+} vdi_vilds_natural;
+
+/** Name, default, range and help of each field. */
+VDI_API const vdi_fields *vdi_vilds_natural_fields(void);
+/** The description with defaults filled in; NULL is all defaults. */
+VDI_API vdi_vilds_natural vdi_vilds_natural_defaults(const vdi_vilds_natural *desc);
+/** VDI_OK, or VDI_ERR_ARGUMENT naming the offending field. */
+VDI_API vdi_status vdi_vilds_natural_check(const vdi_vilds_natural *desc, vdi_error *err);
+/** Learn the parameters, from where they are if training began before, else from the start that
+ * vdi_vilds_init draws. `desc` and `fn` may be NULL; VDI_STOPPED if `fn` says so. */
+VDI_API VDI_NODISCARD vdi_status vdi_vilds_fit_natural(vdi_vilds *m, vdi_vilds_data *data,
+                                                       const vdi_vilds_natural *desc,
+                                                       vdi_vilds_progress_fn fn, void *user,
+                                                       vdi_error *err);
+
+#endif /* VDI_MODEL_VILDS_VARIATIONAL_EM_H */
 
 
 /* ======== model/vilds/predict.h ======== */
@@ -34806,242 +34816,6 @@ VDI__DEF size_t vdi_vilds_bytes(const vdi_vilds *m, const vdi_vilds_data *data) 
 }
 #endif
 
-/* ======== model/vilds/variational_em.h, implementation ======== */
-#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
-    !defined(VDI_MODEL_VILDS_VARIATIONAL_EM_C)
-#define VDI_MODEL_VILDS_VARIATIONAL_EM_C
-
-VDI__DEF const vdi_fields *vdi_vilds_natural_fields(void) {
-    static const vdi_field rows[] = {
-        VDI_FIELD_INT(vdi_vilds_natural, steps, 400, 1, 1e9, "of the parameters"),
-        VDI_FIELD_INT(vdi_vilds_natural, samples, 8, 2, 1000000,
-                      "of each trial's posterior, in a step"),
-        VDI_FIELD_REAL_FLAGS(vdi_vilds_natural, rate, 0.03, 0, 10,
-                             VDI_FIELD_ABOVE | VDI_FIELD_BELOW, "Adam's rate, down a cosine"),
-        VDI_FIELD_SEED(vdi_vilds_natural, seed, "of the samples"),
-    };
-    static const vdi_fields fields = {"vdi_vilds_natural", rows, (int)VDI__COUNT(rows)};
-    return &fields;
-}
-
-VDI__DEF vdi_vilds_natural vdi_vilds_natural_defaults(const vdi_vilds_natural *desc) {
-    vdi_vilds_natural d = VDI__ZERO;
-    if (desc) d = *desc;
-    vdi_fields_fill(vdi_vilds_natural_fields(), &d);
-    return d;
-}
-
-VDI__DEF vdi_status vdi_vilds_natural_check(const vdi_vilds_natural *desc, vdi_error *err) {
-    const vdi_vilds_natural filled = vdi_vilds_natural_defaults(desc);
-    return vdi_fields_check(vdi_vilds_natural_fields(), &filled, err);
-}
-
-/* A run. */
-typedef struct vdi__vilds_em {
-    vdi_vilds *m;
-    vdi_vilds_data *data;
-    vdi_vilds_natural desc;
-    double elbo, scale;
-    int64_t undone;
-} vdi__vilds_em;
-
-/* Room for the posteriors, with the data. */
-VDI__FN vdi_status vdi__vilds_keep(vdi_vilds_data *data, int64_t d, vdi_error *err) {
-    const size_t bins = vdi_mul_size((size_t)data->trials, (size_t)data->T);
-    const size_t vec = vdi_mul_size(bins, (size_t)d * sizeof(double));
-    const size_t mat = vdi_mul_size(vec, (size_t)d);
-    double *D = (double *)vdi_arena_alloc(&data->arena, mat);
-    data->E = (double *)vdi_arena_alloc(&data->arena, mat);
-    data->m = (double *)vdi_arena_alloc(&data->arena, vec);
-    data->rho = (double *)vdi_arena_alloc(&data->arena, (size_t)data->trials * sizeof(double));
-    if (!D || !data->E || !data->m || !data->rho) {
-        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_fit_natural",
-                             "no memory for the posteriors of %zu bins", bins);
-    }
-    for (int64_t i = 0; i < data->trials; i++)
-        data->rho[i] = 1;
-    data->D = D;
-    return VDI_OK;
-}
-
-/* Trials from .. of the data out of, or into, those of a batch. */
-VDI__FN void vdi__vilds_exchange(vdi_vilds_data *data, const vdi__vilds_batch *b, int64_t d,
-                                 vdi__gauss *q, bool keep) {
-    const int64_t T = data->T * d, to = b->info.T * d;
-    for (int64_t i = 0; i < b->info.trials; i++) {
-        const int64_t k = b->info.trial[i], length = b->info.length[i];
-        double *D = data->D + k * T * d, *E = data->E + k * T * d, *mean = data->m + k * T;
-        double *qD = q->D + i * to * d, *qE = q->E + i * (to - d) * d, *qm = q->mean + i * to;
-        if (keep)
-            vdi__gauss_copy(qD, qE, qm, d, length, D, E, mean);
-        else
-            vdi__gauss_copy(D, E, mean, d, length, qD, qE, qm);
-    }
-}
-
-/* A block of trials, packed. */
-VDI__FN vdi_status vdi__vilds_em_pack(vdi__vilds_em *r, int64_t from, vdi__vilds_batch *b,
-                                      vdi_error *err) {
-    vdi__vilds_item item[64];
-    const int64_t most = VDI__MIN(r->m->desc.train.batch, (int64_t)VDI__COUNT(item));
-    const int64_t count = VDI__MIN(most, r->data->trials - from);
-    vdi_arena_reset(&r->m->arena);
-    vdi_tape_reset(r->m->tape);
-    for (int64_t i = 0; i < count; i++)
-        item[i] = vdi__vilds_whole(r->data, from + i);
-    return vdi__vilds_pack(r->m, r->data, item, count, NULL, false, b, err);
-}
-
-/* Laplace's posterior of every trial. */
-VDI__FN vdi_status vdi__vilds_em_begin(vdi__vilds_em *r, vdi_error *err) {
-    const int64_t d = r->m->desc.d;
-    vdi_status status = vdi__vilds_keep(r->data, d, err);
-    for (int64_t from = 0; from < r->data->trials && status >= 0;) {
-        vdi__vilds_batch b;
-        vdi__gauss q;
-        status = vdi__vilds_em_pack(r, from, &b, err);
-        if (status >= 0) status = vdi__gauss_make(r->m, &b, &q, err);
-        if (status >= 0) status = vdi__natural_laplace(r->m, &b, 20, &q, err);
-        if (status >= 0) status = vdi__natural_refine(r->m, &b, 2, r->desc.samples, 0, &q, err);
-        if (status < 0) return status;
-        vdi__vilds_exchange(r->data, &b, d, &q, true);
-        from += b.info.trials;
-    }
-    return status;
-}
-
-/* The gradient of minus the bound per bin at samples of n->now, added to that of the parameters. */
-VDI__FN vdi_status vdi__vilds_em_slope(vdi__vilds_em *r, vdi__natural *n, vdi_error *err) {
-    vdi_vilds *m = r->m;
-    vdi_tape *t = m->tape;
-    const int64_t B = n->b->info.trials, T = n->b->info.T, d = m->desc.d;
-    const double share = 1 / ((double)n->samples * (double)r->data->total);
-    const bool old = vdi_tape_set_no_grad(t, false);
-    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
-    vdi_status status = VDI_OK;
-    for (int64_t s = 0; s < n->samples && status >= 0; s += n->paths) {
-        const int64_t count = VDI__MIN(n->paths, n->samples - s);
-        vdi_lds_vars prior;
-        vdi_tape_reset(t);
-        vdi_var z =
-            vdi_tape_constant(t, vdi_tensor_4d(n->z + s * B * T * d, VDI_F64, count, B, T, d));
-        if (!m->desc.log_joint) (void)vdi__vilds_prior(m, n->b, &m->at.prior, &prior);
-        vdi_var joint = vdi__vilds_log_joint(m, n->b, &prior, z, count, true);
-        vdi_var loss = vdi_var_mul_scalar(t, vdi_var_sum(t, joint), -share);
-        if (vdi_tape_backward(t, loss) >= 0) r->elbo -= vdi_tape_item(t, loss);
-        status = vdi_tape_status(t, err);
-        vdi_arena_rewind(&m->arena, mark);
-    }
-    (void)vdi_tape_set_no_grad(t, old);
-    for (int64_t i = 0; i < B; i++) {
-        const vdi__obs_ops *obs = vdi__vilds_obs(&m->desc);
-        const double bins = (double)(n->b->info.length[i] * d);
-        const double entropy = 0.5 * (bins * (1 + VDI_LOG_2PI) - n->now.logdet[i]);
-        r->elbo += (entropy - (obs && obs->apart ? n->b->constant[i] : 0)) / (double)r->data->total;
-    }
-    return status;
-}
-
-/* A natural-gradient step of all posteriors, and the gradient of the parameters there. */
-VDI__FN vdi_status vdi__vilds_em_expect(vdi__vilds_em *r, int64_t step, double cap,
-                                        vdi_error *err) {
-    vdi_vilds *m = r->m;
-    vdi_status status = VDI_OK;
-    r->elbo = 0;
-    vdi_params_zero_grad(m->params);
-    for (int64_t from = 0; from < r->data->trials && status >= 0;) {
-        vdi__vilds_batch b;
-        vdi__natural n;
-        status = vdi__vilds_em_pack(r, from, &b, err);
-        if (status >= 0) status = vdi__natural_make(m, &b, r->desc.samples, &n, err);
-        if (status < 0) return status;
-        vdi__vilds_exchange(r->data, &b, m->desc.d, &n.now, false);
-        for (int64_t i = 0; i < b.info.trials; i++)
-            n.rho[i] = r->data->rho[b.info.trial[i]];
-        status = vdi__natural_step(&n, r->desc.seed, 2 * step, cap, true, true, NULL, err);
-        if (status < 0) return status;
-        for (int64_t i = 0; i < b.info.trials; i++)
-            r->data->rho[b.info.trial[i]] = VDI__MAX(n.rho[i], 1e-3);
-        vdi__vilds_exchange(r->data, &b, m->desc.d, &n.now, true);
-        status = vdi__gauss_factor(&n.now, err);
-        if (status < 0) return status;
-        vdi__natural_draw(&n, r->desc.seed, 2 * step + 1);
-        vdi__natural_place(&n, &n.now);
-        status = vdi__vilds_em_slope(r, &n, err);
-        from += b.info.trials;
-    }
-    return status;
-}
-
-/* Back to the parameters before the last step; the next ones are shorter. */
-VDI__FN vdi_status vdi__vilds_em_undo(vdi__vilds_em *r, int64_t step, const vdi_error *why,
-                                      vdi_error *err) {
-    vdi_vilds *m = r->m;
-    if (step == 0 || r->scale < 1e-6) {
-        return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_fit_natural", "%s", why->message);
-    }
-    vdi__vilds_copy(m, m->params->values, m->safe);
-    vdi__vilds_copy(m, vdi__vilds_moment(m, 0), m->safe_m);
-    vdi__vilds_copy(m, vdi__vilds_moment(m, 1), m->safe_v);
-    r->scale *= 0.5;
-    r->undone++;
-    return VDI_OK;
-}
-
-/* Step `step` of the parameters. */
-VDI__FN vdi_status vdi__vilds_em_step(vdi__vilds_em *r, int64_t step, double *rate,
-                                      vdi_error *err) {
-    vdi_vilds *m = r->m;
-    const double wave = 0.5 * (1 + cos(VDI_PI * (double)step / (double)r->desc.steps));
-    vdi_error why;
-    *rate = r->scale * r->desc.rate * (0.01 + 0.99 * wave);
-    vdi_status status = vdi__vilds_em_expect(r, step, 0.05 + 0.45 * wave, &why);
-    if (status == VDI_ERR_NUMERIC || status == VDI_ERR_NOT_POSITIVE_DEFINITE)
-        return vdi__vilds_em_undo(r, step, &why, err);
-    if (status < 0) {
-        if (err) *err = why;
-        return status;
-    }
-    vdi__joint_doubt(m, "vdi_vilds_fit_natural", r->elbo);
-    vdi__vilds_copy(m, m->safe, m->params->values);
-    vdi__vilds_copy(m, m->safe_m, vdi__vilds_moment(m, 0));
-    vdi__vilds_copy(m, m->safe_v, vdi__vilds_moment(m, 1));
-    vdi_optim_set_rate(m->optim, *rate);
-    status = vdi_optim_step(m->optim, err);
-    if (status >= 0) vdi__vilds_stabilise(m, m->at.prior.A);
-    return status;
-}
-
-VDI__DEF vdi_status vdi_vilds_fit_natural(vdi_vilds *m, vdi_vilds_data *data,
-                                          const vdi_vilds_natural *desc, vdi_vilds_progress_fn fn,
-                                          void *user, vdi_error *err) {
-    vdi__vilds_em r;
-    vdi_status status = vdi__vilds_fits(m, data, "vdi_vilds_fit_natural", err);
-    memset(&r, 0, sizeof r);
-    r.m = m;
-    r.data = data;
-    r.desc = vdi_vilds_natural_defaults(desc);
-    r.scale = 1;
-    if (status >= 0) status = vdi_vilds_natural_check(&r.desc, err);
-    if (status >= 0 && !m->run.ready) status = vdi_vilds_init(m, data, 0, err);
-    if (status >= 0 && !data->D) status = vdi__vilds_em_begin(&r, err);
-    if (status < 0) return status;
-    m->run.ready = m->rests = true;
-    vdi_optim_reset(m->optim);
-    for (int64_t step = 0; step < r.desc.steps && status >= 0; step++) {
-        vdi_vilds_progress p = VDI__ZERO;
-        status = vdi__vilds_em_step(&r, step, &p.rate, err);
-        m->run.elbo = p.elbo = r.elbo;
-        p.step = step + 1;
-        p.steps = r.desc.steps;
-        p.undone = r.undone;
-        p.validation = (double)NAN;
-        if (status >= 0 && fn && !fn(&p, user)) return VDI_STOPPED;
-    }
-    return status < 0 ? status : VDI_OK;
-}
-#endif
-
 /* ======== model/vilds/decoder.h, implementation ======== */
 #if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && !defined(VDI_MODEL_VILDS_DECODER_C)
 #define VDI_MODEL_VILDS_DECODER_C
@@ -36123,6 +35897,9 @@ typedef struct vdi__swarm {
     double *log_p;              /* (B,runs) */
     int64_t *ancestor;          /* (count) */
     vdi_rng *rng;               /* (B,runs) */
+    bool traced;                /* where particles came from is kept: */
+    double *past;               /* (T,B,P,d): as they were proposed */
+    int64_t *parent;            /* (T,B,P): which of these a particle became in resampling */
 } vdi__swarm;
 
 VDI__FN vdi_status vdi__swarm_chain(vdi__swarm *w, const vdi__gauss *q, vdi_error *err) {
@@ -36273,18 +36050,27 @@ VDI__FN vdi_status vdi__swarm_evaluate(vdi__swarm *w, int64_t t, vdi_error *err)
 
 /* ======== weights ============================================================================= */
 
-/* Systematic resampling of the particles of a run whose weights are normalised to `sum`. */
-VDI__FN void vdi__swarm_resample(vdi__swarm *w, int64_t first, double sum, vdi_rng *rng) {
+/* `count` of K particles by systematic sampling, whose weights have the sum `sum`. */
+VDI__FN void vdi__swarm_choose(int64_t K, const double *weight, double sum, int64_t count,
+                               vdi_rng *rng, int64_t *chosen) {
+    const double u = vdi_rng_uniform(rng);
+    double reach = weight[0];
+    for (int64_t k = 0, from = 0; k < count; k++) {
+        while (reach < ((double)k + u) * sum / (double)count && from < K - 1)
+            reach += weight[++from];
+        chosen[k] = from;
+    }
+}
+
+/* Resampling of the particles of a run at bin t. */
+VDI__FN void vdi__swarm_resample(vdi__swarm *w, int64_t t, int64_t first, double sum,
+                                 vdi_rng *rng) {
     const int64_t K = w->desc.count, d = w->d;
     double *z = w->z + first * d, *to = w->to + first * d, *weight = w->weight + first;
     double *r = w->r + first;
-    double reach = weight[0];
-    const double u = vdi_rng_uniform(rng);
-    for (int64_t k = 0, from = 0; k < K; k++) {
-        while (reach < ((double)k + u) * sum / (double)K && from < K - 1)
-            reach += weight[++from];
-        w->ancestor[k] = from;
-    }
+    vdi__swarm_choose(K, weight, sum, K, rng, w->ancestor);
+    for (int64_t k = 0; w->traced && k < K; k++)
+        w->parent[t * w->B * w->P + first + k] = first + w->ancestor[k];
     for (int64_t k = 0; k < K; k++) {
         memcpy(z + k * d, to + w->ancestor[k] * d, (size_t)d * sizeof *z);
         w->value[first + k] = r[w->ancestor[k]];
@@ -36325,13 +36111,20 @@ VDI__FN vdi_status vdi__swarm_weigh(vdi__swarm *w, int64_t i, int64_t t, int64_t
     }
     w->log_p[i * w->desc.runs + run] += top + log(sum / before);
     if (sum * sum < 0.5 * (double)K * squares) {
-        vdi__swarm_resample(w, first, sum, &w->rng[i * w->desc.runs + run]);
+        vdi__swarm_resample(w, t, first, sum, &w->rng[i * w->desc.runs + run]);
         return VDI_OK;
     }
     for (int64_t k = 0; k < K; k++) { /* the largest weight is 1, so that none overflows */
         weight[k] = log(weight[k]);
     }
     return VDI_OK;
+}
+
+VDI__FN void vdi__swarm_remember(vdi__swarm *w, int64_t t) {
+    const int64_t all = w->B * w->P;
+    memcpy(w->past + t * all * w->d, w->to, (size_t)(all * w->d) * sizeof *w->to);
+    for (int64_t k = 0; k < all; k++)
+        w->parent[t * all + k] = k;
 }
 
 VDI__FN vdi_status vdi__swarm_bin(vdi__swarm *w, int64_t t, vdi_error *err) {
@@ -36343,6 +36136,7 @@ VDI__FN vdi_status vdi__swarm_bin(vdi__swarm *w, int64_t t, vdi_error *err) {
                                            &w->rng[i * w->desc.runs + p / K], w->to + at * d);
         }
     }
+    if (w->traced) vdi__swarm_remember(w, t);
     vdi_status status = vdi__swarm_evaluate(w, t, err);
     for (int64_t i = 0; i < w->B && status >= 0; i++) {
         for (int64_t run = 0; t < w->length[i] && run < w->desc.runs && status >= 0; run++)
@@ -36365,7 +36159,11 @@ VDI__FN vdi_status vdi__swarm_reserve(vdi__swarm *w, vdi_error *err) {
     w->log_p = (double *)vdi_arena_calloc(a, runs * real);
     w->ancestor = (int64_t *)vdi_arena_alloc(a, (size_t)w->desc.count * sizeof *w->ancestor);
     w->rng = (vdi_rng *)vdi_arena_alloc(a, runs * sizeof *w->rng);
-    if (!w->L || !w->mean || !w->z || !w->weight || !w->log_p || !w->ancestor || !w->rng) {
+    const size_t past = w->traced ? vdi_mul_size(all, (size_t)w->T) : 0;
+    w->past = (double *)vdi_arena_alloc(a, vdi_mul_size(past, d * real));
+    w->parent = (int64_t *)vdi_arena_alloc(a, vdi_mul_size(past, sizeof *w->parent));
+    if (!w->L || !w->mean || !w->z || !w->weight || !w->log_p || !w->ancestor || !w->rng ||
+        !w->past || !w->parent) {
         return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_log_p",
                              "no memory for %lld particles of %lld trials", (long long)w->P,
                              (long long)w->B);
@@ -36384,18 +36182,18 @@ VDI__FN vdi_status vdi__swarm_reserve(vdi__swarm *w, vdi_error *err) {
 }
 
 /* log p(y, m) of whole trials, where the estimates of all runs begin. */
-VDI__FN vdi_status vdi__swarm_begin(vdi__swarm *w, vdi__vilds_answer *a, vdi_error *err) {
+VDI__FN vdi_status vdi__swarm_begin(vdi__swarm *w, vdi__vilds_batch *b, vdi_error *err) {
     vdi_vilds *m = w->m;
     vdi_lds_vars prior;
     const vdi__obs_ops *obs = vdi__vilds_obs(&m->desc);
     vdi_tape_reset(m->tape);
-    if (!m->desc.log_joint) (void)vdi__vilds_prior(m, &a->b, &m->at.prior, &prior);
+    if (!m->desc.log_joint) (void)vdi__vilds_prior(m, b, &m->at.prior, &prior);
     vdi_var z = vdi_tape_constant(m->tape, vdi_tensor_4d(w->mean, VDI_F64, 1, w->B, w->T, w->d));
-    vdi_var joint = vdi__vilds_log_joint(m, &a->b, &prior, z, 1, true);
+    vdi_var joint = vdi__vilds_log_joint(m, b, &prior, z, 1, true);
     const vdi_status status = vdi_tape_status(m->tape, err);
     const double *v = (const double *)vdi_tape_value(m->tape, joint).data;
     for (int64_t i = 0; i < w->B && status >= 0; i++) {
-        const double constant = obs && obs->apart ? a->b.constant[i] : 0;
+        const double constant = obs && obs->apart ? b->constant[i] : 0;
         for (int64_t run = 0; run < w->desc.runs; run++)
             w->log_p[i * w->desc.runs + run] = v[i] - constant;
     }
@@ -36418,6 +36216,39 @@ VDI__FN void vdi__swarm_result(const vdi__swarm *w, int64_t i, double *log_p, do
     if (se) *se = sqrt(squares / (double)(runs * (runs - 1)));
 }
 
+/* The filters of a batch along q. */
+VDI__FN vdi_status vdi__swarm_filter(vdi__swarm *w, vdi__vilds_batch *b, const vdi__gauss *q,
+                                     vdi_error *err) {
+    w->T = b->info.T;
+    vdi_status status = vdi__swarm_reserve(w, err);
+    if (status >= 0) status = vdi__swarm_chain(w, q, err);
+    if (status >= 0) status = vdi__swarm_begin(w, b, err);
+    for (int64_t t = 0; t < w->T && status >= 0; t++)
+        status = vdi__swarm_bin(w, t, err);
+    return status;
+}
+
+/* z (samples,B,T,d): paths of particles, drawn by the weights that they end with. They are traced,
+ * of one run; behind a trial's end there is what q has. */
+VDI__FN void vdi__swarm_draw(vdi__swarm *w, int64_t samples, double *z, int64_t *chosen) {
+    const int64_t T = w->T, d = w->d, all = w->B * w->P;
+    const size_t bytes = (size_t)d * sizeof *z;
+    for (int64_t i = 0; i < w->B; i++) {
+        double *weight = w->weight + i * w->P, sum = 0;
+        for (int64_t k = 0; k < w->P; k++)
+            sum += weight[k] = exp(weight[k]);
+        vdi__swarm_choose(w->P, weight, sum, samples, &w->rng[i], chosen);
+        for (int64_t s = 0; s < samples; s++) {
+            double *to = z + (s * w->B + i) * T * d;
+            memcpy(to, w->mean + i * T * d, (size_t)T * bytes);
+            for (int64_t t = w->length[i] - 1, k = i * w->P + chosen[s]; t >= 0; t--) {
+                k = w->parent[t * all + k];
+                memcpy(to + t * d, w->past + (t * all + k) * d, bytes);
+            }
+        }
+    }
+}
+
 /* Trials w->from .. of which there are w->B. */
 VDI__FN vdi_status vdi__swarm_run(vdi__swarm *w, const vdi_vilds_query *q, double *log_p,
                                   double *se, vdi_error *err) {
@@ -36429,16 +36260,11 @@ VDI__FN vdi_status vdi__swarm_run(vdi__swarm *w, const vdi_vilds_query *q, doubl
     }
     vdi_status status = vdi__vilds_answer_items(w->m, w->data, item, w->B, q, &a, err);
     if (status < 0) return status;
-    w->T = a.b.info.T;
     if (!a.given) {
         status = vdi__gauss_make(w->m, &a.b, &a.gauss, err);
         if (status >= 0) vdi__vilds_answer_open(w->m, &a);
     }
-    if (status >= 0) status = vdi__swarm_reserve(w, err);
-    if (status >= 0) status = vdi__swarm_chain(w, &a.gauss, err);
-    if (status >= 0) status = vdi__swarm_begin(w, &a, err);
-    for (int64_t t = 0; t < w->T && status >= 0; t++)
-        status = vdi__swarm_bin(w, t, err);
+    if (status >= 0) status = vdi__swarm_filter(w, &a.b, &a.gauss, err);
     for (int64_t i = 0; i < w->B && status >= 0; i++)
         vdi__swarm_result(w, i, log_p + w->from + i, se ? se + w->from + i : NULL);
     return status;
@@ -36468,6 +36294,275 @@ VDI__DEF vdi_status vdi_vilds_log_p(vdi_vilds *m, vdi_vilds_data *data,
     }
     (void)vdi_tape_set_no_grad(m->tape, old);
     return status;
+}
+#endif
+
+/* ======== model/vilds/variational_em.h, implementation ======== */
+#if defined(VDI__BODIES) && defined(VDI_VILDS_IMPLEMENTATION) && \
+    !defined(VDI_MODEL_VILDS_VARIATIONAL_EM_C)
+#define VDI_MODEL_VILDS_VARIATIONAL_EM_C
+
+VDI__DEF const vdi_fields *vdi_vilds_natural_fields(void) {
+    static const vdi_field rows[] = {
+        VDI_FIELD_INT(vdi_vilds_natural, steps, 400, 1, 1e9, "of the parameters"),
+        VDI_FIELD_INT(vdi_vilds_natural, samples, 8, 2, 1000000,
+                      "of each trial's posterior, in a step"),
+        VDI_FIELD_INT(vdi_vilds_natural, particles, 0, 0, 1000000,
+                      "that a posterior guides, for the gradient of log p(y); 0: of the bound"),
+        VDI_FIELD_REAL_FLAGS(vdi_vilds_natural, rate, 0.03, 0, 10,
+                             VDI_FIELD_ABOVE | VDI_FIELD_BELOW, "Adam's rate, down a cosine"),
+        VDI_FIELD_SEED(vdi_vilds_natural, seed, "of the samples"),
+    };
+    static const vdi_fields fields = {"vdi_vilds_natural", rows, (int)VDI__COUNT(rows)};
+    return &fields;
+}
+
+VDI__DEF vdi_vilds_natural vdi_vilds_natural_defaults(const vdi_vilds_natural *desc) {
+    vdi_vilds_natural d = VDI__ZERO;
+    if (desc) d = *desc;
+    vdi_fields_fill(vdi_vilds_natural_fields(), &d);
+    return d;
+}
+
+VDI__DEF vdi_status vdi_vilds_natural_check(const vdi_vilds_natural *desc, vdi_error *err) {
+    const vdi_vilds_natural filled = vdi_vilds_natural_defaults(desc);
+    return vdi_fields_check(vdi_vilds_natural_fields(), &filled, err);
+}
+
+/* A run. */
+typedef struct vdi__vilds_em {
+    vdi_vilds *m;
+    vdi_vilds_data *data;
+    vdi_vilds_natural desc;
+    double elbo, log_p, scale;
+    int64_t undone;
+} vdi__vilds_em;
+
+/* Room for the posteriors, with the data. */
+VDI__FN vdi_status vdi__vilds_keep(vdi_vilds_data *data, int64_t d, vdi_error *err) {
+    const size_t bins = vdi_mul_size((size_t)data->trials, (size_t)data->T);
+    const size_t vec = vdi_mul_size(bins, (size_t)d * sizeof(double));
+    const size_t mat = vdi_mul_size(vec, (size_t)d);
+    double *D = (double *)vdi_arena_alloc(&data->arena, mat);
+    data->E = (double *)vdi_arena_alloc(&data->arena, mat);
+    data->m = (double *)vdi_arena_alloc(&data->arena, vec);
+    data->rho = (double *)vdi_arena_alloc(&data->arena, (size_t)data->trials * sizeof(double));
+    if (!D || !data->E || !data->m || !data->rho) {
+        return vdi_error_set(err, VDI_ERR_MEMORY, "vdi_vilds_fit_natural",
+                             "no memory for the posteriors of %zu bins", bins);
+    }
+    for (int64_t i = 0; i < data->trials; i++)
+        data->rho[i] = 1;
+    data->D = D;
+    return VDI_OK;
+}
+
+/* Trials from .. of the data out of, or into, those of a batch. */
+VDI__FN void vdi__vilds_exchange(vdi_vilds_data *data, const vdi__vilds_batch *b, int64_t d,
+                                 vdi__gauss *q, bool keep) {
+    const int64_t T = data->T * d, to = b->info.T * d;
+    for (int64_t i = 0; i < b->info.trials; i++) {
+        const int64_t k = b->info.trial[i], length = b->info.length[i];
+        double *D = data->D + k * T * d, *E = data->E + k * T * d, *mean = data->m + k * T;
+        double *qD = q->D + i * to * d, *qE = q->E + i * (to - d) * d, *qm = q->mean + i * to;
+        if (keep)
+            vdi__gauss_copy(qD, qE, qm, d, length, D, E, mean);
+        else
+            vdi__gauss_copy(D, E, mean, d, length, qD, qE, qm);
+    }
+}
+
+/* A block of trials, packed. */
+VDI__FN vdi_status vdi__vilds_em_pack(vdi__vilds_em *r, int64_t from, vdi__vilds_batch *b,
+                                      vdi_error *err) {
+    vdi__vilds_item item[64];
+    const int64_t room = r->desc.particles ? (int64_t)VDI__SWARM_BLOCK : (int64_t)VDI__COUNT(item);
+    const int64_t most = VDI__MIN(r->m->desc.train.batch, room);
+    const int64_t count = VDI__MIN(most, r->data->trials - from);
+    vdi_arena_reset(&r->m->arena);
+    vdi_tape_reset(r->m->tape);
+    for (int64_t i = 0; i < count; i++)
+        item[i] = vdi__vilds_whole(r->data, from + i);
+    return vdi__vilds_pack(r->m, r->data, item, count, NULL, false, b, err);
+}
+
+/* Laplace's posterior of every trial. */
+VDI__FN vdi_status vdi__vilds_em_begin(vdi__vilds_em *r, vdi_error *err) {
+    const int64_t d = r->m->desc.d;
+    vdi_status status = vdi__vilds_keep(r->data, d, err);
+    for (int64_t from = 0; from < r->data->trials && status >= 0;) {
+        vdi__vilds_batch b;
+        vdi__gauss q;
+        status = vdi__vilds_em_pack(r, from, &b, err);
+        if (status >= 0) status = vdi__gauss_make(r->m, &b, &q, err);
+        if (status >= 0) status = vdi__natural_laplace(r->m, &b, 20, &q, err);
+        if (status >= 0) status = vdi__natural_refine(r->m, &b, 2, r->desc.samples, 0, &q, err);
+        if (status < 0) return status;
+        vdi__vilds_exchange(r->data, &b, d, &q, true);
+        from += b.info.trials;
+    }
+    return status;
+}
+
+/* The gradient of minus the bound per bin at samples of n->now, added to that of the parameters. */
+VDI__FN vdi_status vdi__vilds_em_slope(vdi__vilds_em *r, vdi__natural *n, vdi_error *err) {
+    vdi_vilds *m = r->m;
+    vdi_tape *t = m->tape;
+    const int64_t B = n->b->info.trials, T = n->b->info.T, d = m->desc.d;
+    const double share = 1 / ((double)n->samples * (double)r->data->total);
+    const bool old = vdi_tape_set_no_grad(t, false);
+    const vdi_arena_mark mark = vdi_arena_get_mark(&m->arena);
+    vdi_status status = VDI_OK;
+    for (int64_t s = 0; s < n->samples && status >= 0; s += n->paths) {
+        const int64_t count = VDI__MIN(n->paths, n->samples - s);
+        vdi_lds_vars prior;
+        vdi_tape_reset(t);
+        vdi_var z =
+            vdi_tape_constant(t, vdi_tensor_4d(n->z + s * B * T * d, VDI_F64, count, B, T, d));
+        if (!m->desc.log_joint) (void)vdi__vilds_prior(m, n->b, &m->at.prior, &prior);
+        vdi_var joint = vdi__vilds_log_joint(m, n->b, &prior, z, count, true);
+        vdi_var loss = vdi_var_mul_scalar(t, vdi_var_sum(t, joint), -share);
+        if (vdi_tape_backward(t, loss) >= 0) r->elbo -= vdi_tape_item(t, loss);
+        status = vdi_tape_status(t, err);
+        vdi_arena_rewind(&m->arena, mark);
+    }
+    (void)vdi_tape_set_no_grad(t, old);
+    for (int64_t i = 0; i < B; i++) {
+        const vdi__obs_ops *obs = vdi__vilds_obs(&m->desc);
+        const double bins = (double)(n->b->info.length[i] * d);
+        const double entropy = 0.5 * (bins * (1 + VDI_LOG_2PI) - n->now.logdet[i]);
+        r->elbo += (entropy - (obs && obs->apart ? n->b->constant[i] : 0)) / (double)r->data->total;
+    }
+    return status;
+}
+
+/* Samples n->z of the posterior itself, and log p(y) of the batch: by particles along n->now. */
+VDI__FN vdi_status vdi__vilds_em_particles(vdi__vilds_em *r, vdi__natural *n, int64_t step,
+                                           vdi_error *err) {
+    vdi__swarm w;
+    memset(&w, 0, sizeof w);
+    w.m = r->m;
+    w.data = r->data;
+    w.d = r->m->desc.d;
+    w.desc.count = w.P = r->desc.particles;
+    w.desc.runs = 1;
+    w.desc.seed = r->desc.seed + (uint64_t)step;
+    w.traced = true;
+    w.from = n->b->info.trial[0];
+    w.B = n->b->info.trials;
+    memcpy(w.length, n->b->info.length, (size_t)w.B * sizeof *w.length);
+    const bool old = vdi_tape_set_no_grad(r->m->tape, true);
+    const vdi_status status = vdi__swarm_filter(&w, n->b, &n->now, err);
+    (void)vdi_tape_set_no_grad(r->m->tape, old);
+    if (status < 0) return status;
+    vdi__swarm_draw(&w, n->samples, n->z, n->order);
+    for (int64_t i = 0; i < w.B; i++)
+        r->log_p += w.log_p[i] / (double)r->data->total;
+    return VDI_OK;
+}
+
+/* A natural-gradient step of all posteriors, and the gradient of the parameters there. */
+VDI__FN vdi_status vdi__vilds_em_expect(vdi__vilds_em *r, int64_t step, double cap,
+                                        vdi_error *err) {
+    vdi_vilds *m = r->m;
+    vdi_status status = VDI_OK;
+    r->elbo = r->log_p = 0;
+    vdi_params_zero_grad(m->params);
+    for (int64_t from = 0; from < r->data->trials && status >= 0;) {
+        vdi__vilds_batch b;
+        vdi__natural n;
+        status = vdi__vilds_em_pack(r, from, &b, err);
+        if (status >= 0) status = vdi__natural_make(m, &b, r->desc.samples, &n, err);
+        if (status < 0) return status;
+        vdi__vilds_exchange(r->data, &b, m->desc.d, &n.now, false);
+        for (int64_t i = 0; i < b.info.trials; i++)
+            n.rho[i] = r->data->rho[b.info.trial[i]];
+        status = vdi__natural_step(&n, r->desc.seed, 2 * step, cap, true, true, NULL, err);
+        if (status < 0) return status;
+        for (int64_t i = 0; i < b.info.trials; i++)
+            r->data->rho[b.info.trial[i]] = VDI__MAX(n.rho[i], 1e-3);
+        vdi__vilds_exchange(r->data, &b, m->desc.d, &n.now, true);
+        status = vdi__gauss_factor(&n.now, err);
+        if (status < 0) return status;
+        if (r->desc.particles) {
+            status = vdi__vilds_em_particles(r, &n, step, err);
+        } else {
+            vdi__natural_draw(&n, r->desc.seed, 2 * step + 1);
+            vdi__natural_place(&n, &n.now);
+        }
+        if (status >= 0) status = vdi__vilds_em_slope(r, &n, err);
+        from += b.info.trials;
+    }
+    if (r->desc.particles) r->elbo = r->log_p;
+    return status;
+}
+
+/* Back to the parameters before the last step; the next ones are shorter. */
+VDI__FN vdi_status vdi__vilds_em_undo(vdi__vilds_em *r, int64_t step, const vdi_error *why,
+                                      vdi_error *err) {
+    vdi_vilds *m = r->m;
+    if (step == 0 || r->scale < 1e-6) {
+        return vdi_error_set(err, VDI_ERR_NUMERIC, "vdi_vilds_fit_natural", "%s", why->message);
+    }
+    vdi__vilds_copy(m, m->params->values, m->safe);
+    vdi__vilds_copy(m, vdi__vilds_moment(m, 0), m->safe_m);
+    vdi__vilds_copy(m, vdi__vilds_moment(m, 1), m->safe_v);
+    r->scale *= 0.5;
+    r->undone++;
+    return VDI_OK;
+}
+
+/* Step `step` of the parameters. */
+VDI__FN vdi_status vdi__vilds_em_step(vdi__vilds_em *r, int64_t step, double *rate,
+                                      vdi_error *err) {
+    vdi_vilds *m = r->m;
+    const double wave = 0.5 * (1 + cos(VDI_PI * (double)step / (double)r->desc.steps));
+    vdi_error why;
+    *rate = r->scale * r->desc.rate * (0.01 + 0.99 * wave);
+    vdi_status status = vdi__vilds_em_expect(r, step, 0.05 + 0.45 * wave, &why);
+    if (status == VDI_ERR_NUMERIC || status == VDI_ERR_NOT_POSITIVE_DEFINITE)
+        return vdi__vilds_em_undo(r, step, &why, err);
+    if (status < 0) {
+        if (err) *err = why;
+        return status;
+    }
+    vdi__joint_doubt(m, "vdi_vilds_fit_natural", r->elbo);
+    vdi__vilds_copy(m, m->safe, m->params->values);
+    vdi__vilds_copy(m, m->safe_m, vdi__vilds_moment(m, 0));
+    vdi__vilds_copy(m, m->safe_v, vdi__vilds_moment(m, 1));
+    vdi_optim_set_rate(m->optim, *rate);
+    status = vdi_optim_step(m->optim, err);
+    if (status >= 0) vdi__vilds_stabilise(m, m->at.prior.A);
+    return status;
+}
+
+VDI__DEF vdi_status vdi_vilds_fit_natural(vdi_vilds *m, vdi_vilds_data *data,
+                                          const vdi_vilds_natural *desc, vdi_vilds_progress_fn fn,
+                                          void *user, vdi_error *err) {
+    vdi__vilds_em r;
+    vdi_status status = vdi__vilds_fits(m, data, "vdi_vilds_fit_natural", err);
+    memset(&r, 0, sizeof r);
+    r.m = m;
+    r.data = data;
+    r.desc = vdi_vilds_natural_defaults(desc);
+    r.scale = 1;
+    if (status >= 0) status = vdi_vilds_natural_check(&r.desc, err);
+    if (status >= 0 && !m->run.ready) status = vdi_vilds_init(m, data, 0, err);
+    if (status >= 0 && !data->D) status = vdi__vilds_em_begin(&r, err);
+    if (status < 0) return status;
+    m->run.ready = m->rests = true;
+    vdi_optim_reset(m->optim);
+    for (int64_t step = 0; step < r.desc.steps && status >= 0; step++) {
+        vdi_vilds_progress p = VDI__ZERO;
+        status = vdi__vilds_em_step(&r, step, &p.rate, err);
+        m->run.elbo = p.elbo = r.elbo;
+        p.step = step + 1;
+        p.steps = r.desc.steps;
+        p.undone = r.undone;
+        p.validation = (double)NAN;
+        if (status >= 0 && fn && !fn(&p, user)) return VDI_STOPPED;
+    }
+    return status < 0 ? status : VDI_OK;
 }
 #endif
 
