@@ -394,6 +394,22 @@ static double log_p_at(const likelihood *l, const double *p) {
     return all;
 }
 
+/* The same with 1000 particles along posteriors from rest, and its standard error. */
+static double log_p_precise(const likelihood *l, const double *p, double *se) {
+    const vdi_vilds_particles many = {.count = 250, .runs = 4, .seed = 9};
+    const vdi_vilds_query q = {.refine = 16, .rest = true, .samples = 16};
+    double log_p[TRIALS], each[TRIALS], all = 0, squares = 0;
+    for (int i = 0; i < l->m->free; i++)
+        *parameter(l, i) = p[i];
+    need(vdi_vilds_log_p(l->model, l->data, &q, &many, log_p, each, &err));
+    for (int b = 0; b < TRIALS; b++) {
+        all += log_p[b];
+        squares += each[b] * each[b];
+    }
+    *se = sqrt(squares);
+    return all;
+}
+
 /* 1, x_i, x_i x_j: how many. */
 static int terms(int n, const double *x, double *f) {
     int at = 0;
@@ -545,13 +561,20 @@ static void learn(const joint_model *m, int64_t steps, int design, int64_t guide
     if (guided > 0) {
         how.particles = guided;
         how.samples = 8;
-        how.steps = 40;
+        how.steps = 80;
         need(vdi_vilds_fit_natural(model, data, &how, NULL, NULL, &err));
         printf("%-10s by %lld particles in %.1f s\n", m->name, (long long)guided,
                cpu() - begin - seconds);
     }
     for (int i = 0; i < m->free; i++)
         p[i] = *parameter(&l, i);
+    if (guided > 0) {
+        double of_bound, of_particles;
+        const double at_bound = log_p_precise(&l, bound, &of_bound);
+        const double at_particles = log_p_precise(&l, p, &of_particles);
+        printf("%-10s log p %.2f +- %.2f by the bound, %.2f +- %.2f by particles\n", m->name,
+               at_bound, of_bound, at_particles, of_particles);
+    }
     if (design) maximise(&l, p, design, best, se);
     for (int i = 0; i < m->free; i++) {
         printf("%-10s   %-10s true %8.4f  bound %8.4f", m->name, m->param[i], m->truth[i],

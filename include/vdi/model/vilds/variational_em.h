@@ -14,17 +14,17 @@
  * parameters this is the way to learn them, and the bound is closer to log p(y) than a network's.
  * The ready parts learn in this way too.
  * The bound's best parameters are not those of log p(y): where a posterior is far from Gaussian,
- * those of a heavy-tailed likelihood say, they can be several standard errors apart. With
- * `particles` a step goes along the gradient of log p(y), by Fisher's identity the mean of that of
- * the log joint over paths of particles (particle.h) drawn by their weights. Do this after learning
- * by the bound, at a lower rate:
- *     how.particles = 50;
- *     how.steps = 50;
+ * as with heavy-tailed likelihoods, they are a standard error or two apart. With `particles` a step
+ * goes along the gradient of log p(y), by Fisher's identity the mean of that of the log joint over
+ * paths of particles (particle.h) drawn by their weights. Do this after learning by the bound:
+ *     how.particles = 30;
+ *     how.steps = 80;
  *     vdi_vilds_fit_natural(model, data, &how, NULL, NULL, &err);
  * The posteriors stay with the data. They are no part of the model's state: a model that is loaded
  * infers from rest (vdi_vilds_query.rest).
  * Memory: the posteriors, (trials,T,2 d d + d) numbers, are of the data; besides, what a step
- * needs of tape and arena, with particles (particles,32,T,d + 1) numbers for their paths. Errors: statuses; a step after which the log joint is not finite is
+ * needs of tape and arena, with particles (particles,32,T,d + 1) numbers for their paths.
+ * Errors: statuses; a step after which the log joint is not finite is
  * undone and the next ones are shorter. Threads: one model per thread.
  */
 #ifndef VDI_MODEL_VILDS_VARIATIONAL_EM_H
