@@ -1507,11 +1507,9 @@
  *
  * Time is spent in the kernels. The code around them checks, walks and calls; gcc takes twice as
  * long for it at -O2 as at -O1, and small products, solvers and OASIS are as fast. So, where the
- * user asks for more than -O1, these bodies are compiled at -O1, without those of its passes that
- * find nothing here in a seventh of the time (points-to analysis and branch prediction do: OASIS
- * would take half as long again). glue_end.h goes back to the user's level. Random numbers, the
- * dispatch of kernels and the tape's nodes are outside this region: a node would take a quarter
- * longer. Nothing happens with other compilers, at -O0 and at -Os.
+ * user asks for more than -O1, these bodies are compiled at -O1; glue_end.h goes back to the user's
+ * level. Random numbers, the dispatch of kernels and the tape's nodes are outside this region: a
+ * node would take a quarter longer. Nothing happens with other compilers, at -O0 and at -Os.
  */
 #if !defined(VDI_STATIC) || defined(VDI_CORE_IMPLEMENTATION)
 
@@ -10755,9 +10753,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_policy_save_c(const char *path, vdi_policy 
 /* ======== core/glue_begin.h, implementation ======== */
 #if defined(VDI__BODIES) && VDI__PRAGMAS
 #pragma GCC push_options
-#pragma GCC optimize("O1", "no-tree-dominator-opts", "no-tree-bit-ccp", "no-tree-sink")
-#pragma GCC optimize("no-forward-propagate", "no-dse", "no-tree-reassoc")
-#pragma GCC optimize("no-cprop-registers", "no-shrink-wrap")
+#pragma GCC optimize("O1")
 #endif
 
 /* ======== core/text.h, implementation ======== */
@@ -11425,10 +11421,10 @@ VDI__DEF vdi_status vdi_error_set(vdi_error *err, vdi_status status, const char 
  * may cancel them if it thinks it may. Neither sum raises an exception. */
 VDI__DEF vdi_status vdi_arithmetic_check(vdi_error *err) {
     static const char where[] = "vdi_arithmetic_check";
-    const volatile double number[3] = {1.25, 1e30, (double)NAN};
-    const volatile float single[2] = {1.25f, 1e30f};
-    const double x = number[0], large = number[1], nan = number[2];
-    const float y = single[0], large_y = single[1];
+    volatile double number = 1.25, great = 1e30, none = (double)NAN;
+    volatile float single = 1.25f, great_single = 1e30f;
+    const double x = number, large = great, nan = none;
+    const float y = single, large_y = great_single;
     const double lost = (x + large) - large;
     const float lost_y = (y + large_y) - large_y;
     if (lost != 0 || lost_y != 0) {
@@ -15158,9 +15154,7 @@ VDI__INLINE const vdi__linalg_kernels *vdi__linalg_of(vdi_dtype dtype) {
 /* ======== core/glue_begin.h, implementation ======== */
 #if defined(VDI__BODIES) && VDI__PRAGMAS
 #pragma GCC push_options
-#pragma GCC optimize("O1", "no-tree-dominator-opts", "no-tree-bit-ccp", "no-tree-sink")
-#pragma GCC optimize("no-forward-propagate", "no-dse", "no-tree-reassoc")
-#pragma GCC optimize("no-cprop-registers", "no-shrink-wrap")
+#pragma GCC optimize("O1")
 #endif
 
 /* ======== linalg/dense.h, implementation ======== */
@@ -18786,9 +18780,7 @@ VDI__DEF vdi_var vdi_var_where(vdi_tape *t, vdi_var mv, vdi_var av, vdi_var bv) 
 /* ======== core/glue_begin.h, implementation ======== */
 #if defined(VDI__BODIES) && VDI__PRAGMAS
 #pragma GCC push_options
-#pragma GCC optimize("O1", "no-tree-dominator-opts", "no-tree-bit-ccp", "no-tree-sink")
-#pragma GCC optimize("no-forward-propagate", "no-dse", "no-tree-reassoc")
-#pragma GCC optimize("no-cprop-registers", "no-shrink-wrap")
+#pragma GCC optimize("O1")
 #endif
 
 /* ======== grad/reduce_ops.h, implementation ======== */

@@ -105,10 +105,10 @@ VDI__DEF vdi_status vdi_error_set(vdi_error *err, vdi_status status, const char 
  * may cancel them if it thinks it may. Neither sum raises an exception. */
 VDI__DEF vdi_status vdi_arithmetic_check(vdi_error *err) {
     static const char where[] = "vdi_arithmetic_check";
-    const volatile double number[3] = {1.25, 1e30, (double)NAN};
-    const volatile float single[2] = {1.25f, 1e30f};
-    const double x = number[0], large = number[1], nan = number[2];
-    const float y = single[0], large_y = single[1];
+    volatile double number = 1.25, great = 1e30, none = (double)NAN;
+    volatile float single = 1.25f, great_single = 1e30f;
+    const double x = number, large = great, nan = none;
+    const float y = single, large_y = great_single;
     const double lost = (x + large) - large;
     const float lost_y = (y + large_y) - large_y;
     if (lost != 0 || lost_y != 0) {
