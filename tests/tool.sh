@@ -448,21 +448,23 @@ finished() {
     for f in $files; do same $whole/$f struck/$f; done
 }
 # struck NAME FOLDER FILES COMMAND...: the command killed (kill -9) at $kills random moments, up to a quarter of what the whole run
-# took, and resumed. When it comes to its end its files have the bits of the run in FOLDER, and it begins anew. Checkpoints come
-# every 50 ms, so most of these kills are between two of them.
+# took (later for as long as nothing was saved by then: the machine may be busier now), and resumed. When it comes to its end its
+# files have the bits of the run in FOLDER, and it begins anew. Checkpoints come every 50 ms, so most of these kills are between
+# two of them.
 kills=${VDI_TEST_KILLS:-50}
 struck() {
-    who=$1 whole=$2 files=$3 killed=0 resumed=0 ended=0
+    who=$1 whole=$2 files=$3 killed=0 resumed=0 ended=0 later=0
     shift 3
     rm -rf struck
     while [ $killed -lt "$kills" ] && [ $ended -lt 40 ]; do
-        for f in struck/checkpoint.safetensors struck/job-*.npy; do
-            [ ! -e "$f" ] || { resumed=$((resumed + 1)) && break; }
-        done
+        saved=0
+        for f in struck/checkpoint.safetensors struck/job-*.npy; do [ ! -e "$f" ] || saved=1; done
+        resumed=$((resumed + saved))
+        [ $saved = 1 ] || later=$((later + took / 50))
         again "$@" >out.txt 2>err.txt &
         pid=$!
         moment=$((moment * 75 % 65537))
-        ms=$((20 + took * (moment % 25) / 100))
+        ms=$((20 + later + took * (moment % 25) / 100))
         sleep $((ms / 1000)).$(printf '%03d' $((ms % 1000)))
         kill -9 $pid 2>/dev/null
         wait $pid 2>/dev/null
