@@ -862,6 +862,9 @@ TEST(vilds_parts, memory) {
         for (int i = 0; i < 25; i++)
             CHECK_OK(vdi_vilds_step(m, data, NULL, NULL, &err), err);
         used[k] = (double)(w.peak - before);
+        /* chunks double as they grow, so at least half of what is held is in use */
+        const double told = (double)vdi_vilds_bytes(m, data) / (double)w.now;
+        CHECK(told > 0.5 && told <= 1, "tells %g of the memory that is held", told);
         int64_t calls = w.calls;
         for (int i = 0; i < (k ? 2 : 20); i++)
             CHECK_OK(vdi_vilds_step(m, data, NULL, NULL, &err), err);

@@ -217,8 +217,9 @@ VDI_API int64_t vdi_vilds_data_bins(const vdi_vilds_data *data);
 VDI_API int64_t vdi_vilds_data_total_bins(const vdi_vilds_data *data);
 /** Bins of trial i that count. */
 VDI_API int64_t vdi_vilds_data_length(const vdi_vilds_data *data, int64_t trial);
-/** Bytes of the data and of what the model's largest step so far worked in: after the first step of
- * training, what training takes. */
+/** Bytes in use, of the data and of what the model's largest step so far worked in: after the first
+ * step of training, what training takes. Memory comes in chunks that double, so that up to twice as
+ * much may be reserved, of which what is not in use is not touched. */
 VDI_API size_t vdi_vilds_bytes(const vdi_vilds *m, const vdi_vilds_data *data);
 
 #endif /* VDI_MODEL_VILDS_VILDS_H */
