@@ -1617,8 +1617,8 @@ typedef struct vdi_error {
 VDI_API const char *vdi_version(void);
 
 /** VDI_OK, or VDI_ERR_UNSUPPORTED where flags of the compiler have loosened the arithmetic, so that
- * results would be wrong. What compilers tell is refused when vdi is compiled; this is for the rest,
- * such as -funsafe-math-optimizations of clang. Whatever creates a model or a tape asks it. */
+ * results would be wrong. What compilers tell is refused when vdi is compiled; this is for the
+ * rest, such as -funsafe-math-optimizations of clang. Whatever creates a model or a tape asks it. */
 VDI_API vdi_status vdi_arithmetic_check(vdi_error *err);
 
 /** The name of a status, such as "not positive definite". Never NULL. */
@@ -5409,8 +5409,8 @@ VDI_API int64_t vdi_plds_data_observed_bins(const vdi_plds_data *data);
 /** Forget the posterior that the data carry from call to call (every search starts from it), so
  * that the next starts from the prior. */
 VDI_API void vdi_plds_data_reset(vdi_plds_data *data);
-/** That posterior by name, live (moments D, E, k, m, S, O as in data.h, logdet, and whether there is
- * one): with the parameters of the model it is all that a fit needs to go on to the same bits. */
+/** That posterior by name, live (moments D, E, k, m, S, O as in data.h, logdet, and whether there
+ * is one): with the parameters of the model it is all that a fit needs to go on to the same bits. */
 VDI_API const vdi_state *vdi_plds_data_state(vdi_plds_data *data);
 
 #endif /* VDI_MODEL_PLDS_PLDS_H */
@@ -14714,10 +14714,10 @@ VDI__FN void *vdi__offset_ptr(vdi_dtype dtype, void *p, int64_t i) {
 
 /* y[t] (+)= sum_j x[t - pad + j D] w[j] of one sequence, D the dilation. The frames in the middle,
    pad <= t < T + pad - (width - 1) D, meet no padding, and are one gemm over all taps; for D > 1
-   with a run of k for each tap. At the ends it goes tap by tap: tap j serves the frames max(0, pad -
-   j D) <= t < min(T, T + pad - j D), and neighbouring taps that serve the same frames are one gemm
-   if D = 1. Those frames begin at the bias, which is laid down first. (All frames tap by tap take a
-   third longer at 32 channels: C is read and written once per tap.) */
+   with a run of k for each tap. At the ends it goes tap by tap: tap j serves the frames
+   max(0, pad - j D) <= t < min(T, T + pad - j D), and neighbouring taps that serve the same frames
+   are one gemm if D = 1. Those frames begin at the bias, which is laid down first. (All frames tap
+   by tap take a third longer at 32 channels: C is read and written once per tap.) */
 typedef struct vdi__conv {
     vdi_dtype dtype;
     int64_t t, cin, cout, width, pad, dilation;

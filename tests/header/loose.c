@@ -1,5 +1,5 @@
-/* Exit status 0: the arithmetic is as it is written. 3: all that computes is refused, with a message
- * on standard error. */
+/* Exit status 0: the arithmetic is as it is written. 3: all that computes is refused, with a
+ * message on standard error. */
 #define VDI_NO_SIMD
 #define VDI_GRAD_IMPLEMENTATION
 #define VDI_LDS_IMPLEMENTATION

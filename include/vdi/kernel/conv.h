@@ -66,10 +66,10 @@ VDI__FN void *vdi__offset_ptr(vdi_dtype dtype, void *p, int64_t i) {
 
 /* y[t] (+)= sum_j x[t - pad + j D] w[j] of one sequence, D the dilation. The frames in the middle,
    pad <= t < T + pad - (width - 1) D, meet no padding, and are one gemm over all taps; for D > 1
-   with a run of k for each tap. At the ends it goes tap by tap: tap j serves the frames max(0, pad -
-   j D) <= t < min(T, T + pad - j D), and neighbouring taps that serve the same frames are one gemm
-   if D = 1. Those frames begin at the bias, which is laid down first. (All frames tap by tap take a
-   third longer at 32 channels: C is read and written once per tap.) */
+   with a run of k for each tap. At the ends it goes tap by tap: tap j serves the frames
+   max(0, pad - j D) <= t < min(T, T + pad - j D), and neighbouring taps that serve the same frames
+   are one gemm if D = 1. Those frames begin at the bias, which is laid down first. (All frames tap
+   by tap take a third longer at 32 channels: C is read and written once per tap.) */
 typedef struct vdi__conv {
     vdi_dtype dtype;
     int64_t t, cin, cout, width, pad, dilation;
