@@ -1618,7 +1618,7 @@ VDI_API const char *vdi_version(void);
 
 /** VDI_OK, or VDI_ERR_UNSUPPORTED where flags of the compiler have loosened the arithmetic, so that
  * results would be wrong. What compilers tell is refused when vdi is compiled; this is for the
- * rest, such as -funsafe-math-optimizations of clang. Whatever creates a model or a tape asks it. */
+ * rest, such as clang's -funsafe-math-optimizations. Whatever creates a model or a tape asks it. */
 VDI_API vdi_status vdi_arithmetic_check(vdi_error *err);
 
 /** The name of a status, such as "not positive definite". Never NULL. */
@@ -5410,7 +5410,7 @@ VDI_API int64_t vdi_plds_data_observed_bins(const vdi_plds_data *data);
  * that the next starts from the prior. */
 VDI_API void vdi_plds_data_reset(vdi_plds_data *data);
 /** That posterior by name, live (moments D, E, k, m, S, O as in data.h, logdet, and whether there
- * is one): with the parameters of the model it is all that a fit needs to go on to the same bits. */
+ * is one): with the parameters of the model that is all a fit needs to go on to the same bits. */
 VDI_API const vdi_state *vdi_plds_data_state(vdi_plds_data *data);
 
 #endif /* VDI_MODEL_PLDS_PLDS_H */
@@ -14104,7 +14104,7 @@ VDI__FN void vdi__gemm_batch(const vdi__gemm_path *path, const vdi__gemm_args *g
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_SSE2
-#if VDI__PRAGMAS /* a few per cent of speed, which only old processors lose */
+#if VDI__PRAGMAS /* slower products, on old processors alone */
 #pragma GCC push_options
 #pragma GCC optimize("no-tree-dominator-opts", "no-tree-bit-ccp", "no-forward-propagate", "no-dse")
 #pragma GCC optimize("no-ivopts", "no-schedule-insns2")
@@ -15069,7 +15069,7 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_SSE2
-#if VDI__PRAGMAS /* a few per cent of speed, which only old processors lose */
+#if VDI__PRAGMAS /* slower products, on old processors alone */
 #pragma GCC push_options
 #pragma GCC optimize("no-tree-dominator-opts", "no-tree-bit-ccp", "no-forward-propagate", "no-dse")
 #pragma GCC optimize("no-ivopts", "no-schedule-insns2")

@@ -48,7 +48,7 @@ VDI_API const char *vdi_version(void);
 
 /** VDI_OK, or VDI_ERR_UNSUPPORTED where flags of the compiler have loosened the arithmetic, so that
  * results would be wrong. What compilers tell is refused when vdi is compiled; this is for the
- * rest, such as -funsafe-math-optimizations of clang. Whatever creates a model or a tape asks it. */
+ * rest, such as clang's -funsafe-math-optimizations. Whatever creates a model or a tape asks it. */
 VDI_API vdi_status vdi_arithmetic_check(vdi_error *err);
 
 /** The name of a status, such as "not positive definite". Never NULL. */

@@ -33,7 +33,7 @@
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_SSE2
-#if VDI__PRAGMAS /* a few per cent of speed, which only old processors lose */
+#if VDI__PRAGMAS /* slower products, on old processors alone */
 #pragma GCC push_options
 #pragma GCC optimize("no-tree-dominator-opts", "no-tree-bit-ccp", "no-forward-propagate", "no-dse")
 #pragma GCC optimize("no-ivopts", "no-schedule-insns2")

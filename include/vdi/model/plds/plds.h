@@ -138,7 +138,7 @@ VDI_API int64_t vdi_plds_data_observed_bins(const vdi_plds_data *data);
  * that the next starts from the prior. */
 VDI_API void vdi_plds_data_reset(vdi_plds_data *data);
 /** That posterior by name, live (moments D, E, k, m, S, O as in data.h, logdet, and whether there
- * is one): with the parameters of the model it is all that a fit needs to go on to the same bits. */
+ * is one): with the parameters of the model that is all a fit needs to go on to the same bits. */
 VDI_API const vdi_state *vdi_plds_data_state(vdi_plds_data *data);
 
 #endif /* VDI_MODEL_PLDS_PLDS_H */
