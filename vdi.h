@@ -2299,8 +2299,8 @@ VDI_API void vdi_pool_destroy(vdi_pool *pool);
 /** Workers of the pool, 1 for NULL. */
 VDI_API int vdi_pool_threads(const vdi_pool *pool);
 /** Run job(0) ... job(count-1) and return when all are done; what the jobs wrote is then visible to
- * the caller. Not to be called
- *  from inside a job of the same pool, nor from two threads at once. count <= 0 does nothing. */
+ * the caller. The workers round and flush as the caller does at that moment. Not to be called
+ * from inside a job of the same pool, nor from two threads at once. count <= 0 does nothing. */
 VDI_API void vdi_pool_run(vdi_pool *pool, int64_t count, vdi_job_fn job, void *user);
 
 #endif /* VDI_CORE_POOL_H */
@@ -12808,11 +12808,18 @@ VDI__DEF void vdi_rng_fill_normal(vdi_rng *rng, vdi_dtype dtype, int64_t n, void
 #if defined(VDI_NO_THREADS) || (!defined(_WIN32) && !defined(__unix__) && !defined(__APPLE__))
 #define VDI__THREADS 0
 #elif defined(_WIN32)
+#include <fenv.h>
 #define VDI__THREADS 1
 typedef HANDLE vdi__thread;
 typedef SRWLOCK vdi__lock;
 typedef CONDITION_VARIABLE vdi__signal;
+/* 32-bit Windows enters a thread with its stack aligned to 4 bytes; gcc and clang count on 16. */
+#if defined(__i386__)
+#define VDI__THREAD_FN(name)                                                                       \
+    __attribute__((force_align_arg_pointer)) static DWORD WINAPI name(LPVOID arg)
+#else
 #define VDI__THREAD_FN(name) static DWORD WINAPI name(LPVOID arg)
+#endif
 #define VDI__THREAD_END 0
 VDI__FN bool vdi__thread_start(vdi__thread *t, LPTHREAD_START_ROUTINE fn, void *arg) {
     *t = CreateThread(NULL, 0, fn, arg, 0, NULL);
@@ -12847,6 +12854,7 @@ VDI__FN int vdi__processors(void) {
 }
 #else
 #define VDI__THREADS 1
+#include <fenv.h>
 #include <pthread.h>
 #include <unistd.h>
 typedef pthread_t vdi__thread;
@@ -12896,6 +12904,7 @@ struct vdi_pool {
     vdi__signal finished; /* the last job is done */
     vdi_job_fn job;
     void *user;
+    fenv_t environment;  /* of the caller: how it rounds, what it flushes, the width of its x87 */
     int64_t next, count; /* next job to be handed out, and how many there are */
     int64_t left;        /* jobs not yet done */
     bool quit;
@@ -12928,6 +12937,7 @@ VDI__THREAD_FN(vdi__pool_thread) {
     vdi_pool *pool = w->pool;
     vdi__lock_take(&pool->lock);
     while (!pool->quit) {
+        if (pool->next < pool->count) (void)fesetenv(&pool->environment);
         vdi__pool_work(pool, w->number);
         if (!pool->quit) vdi__signal_wait(&pool->work, &pool->lock);
     }
@@ -13020,6 +13030,7 @@ VDI__DEF void vdi_pool_run(vdi_pool *pool, int64_t count, vdi_job_fn job, void *
         vdi__lock_take(&pool->lock);
         pool->job = job;
         pool->user = user;
+        (void)fegetenv(&pool->environment);
         pool->next = 0;
         pool->count = pool->left = count;
         vdi__lock_give(&pool->lock); /* so that who wakes up need not wait for us */

@@ -1,5 +1,6 @@
 /* core/pool: every job once, results that do not show the threads, threads that sleep */
 #include "check.h"
+#include <fenv.h>
 #include <time.h>
 #if defined(__unix__) || defined(__APPLE__)
 #include <sys/wait.h>
@@ -65,6 +66,48 @@ TEST(pool, every_job_once) {
     }
     vdi_pool_run(NULL, -5, count_job, &p);
 }
+
+#ifdef FE_UPWARD
+enum { DIVISIONS = 300 };
+typedef struct division {
+    double result[DIVISIONS];
+    int by_threads;
+} division;
+static void divide(int64_t i, int worker, void *user) {
+    division *d = (division *)user;
+    volatile double x = (double)i + 1;
+    for (int k = 0; k < 2000; k++)
+        x = x / 3 + 1;
+    d->result[i] = x;
+    if (worker == 1) d->by_threads++;
+}
+
+/* The caller may change how it rounds after it has made its pool. */
+TEST(pool, rounds_as_its_caller) {
+    static division plain, alone, shared;
+    const size_t size = sizeof plain.result;
+    vdi_pool *pool = NULL;
+    vdi_error err;
+    CHECK_OK(vdi_pool_create(2, NULL, &pool, &err), err);
+    const int before = fegetround();
+    vdi_pool_run(NULL, DIVISIONS, divide, &plain);
+    CHECK(fesetround(FE_UPWARD) == 0);
+    vdi_pool_run(NULL, DIVISIONS, divide, &alone);
+    /* on a busy machine the caller may be done before a thread wakes up */
+    for (int round = 0; round < 50 && vdi_pool_threads(pool) > 1 && !shared.by_threads; round++)
+        vdi_pool_run(pool, DIVISIONS, divide, &shared);
+    CHECK(fesetround(before) == 0);
+    CHECK(memcmp(plain.result, alone.result, size) != 0, "upward is the same as to nearest");
+    CHECK(!shared.by_threads || memcmp(shared.result, alone.result, size) == 0,
+          "the threads round otherwise");
+    shared.by_threads = 0;
+    for (int round = 0; round < 50 && vdi_pool_threads(pool) > 1 && !shared.by_threads; round++)
+        vdi_pool_run(pool, DIVISIONS, divide, &shared);
+    CHECK(!shared.by_threads || memcmp(shared.result, plain.result, size) == 0,
+          "the threads still round upward");
+    vdi_pool_destroy(pool);
+}
+#endif
 
 static void nothing(int64_t i, int worker, void *user) {
     (void)i;
