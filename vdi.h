@@ -12815,7 +12815,7 @@ typedef SRWLOCK vdi__lock;
 typedef CONDITION_VARIABLE vdi__signal;
 /* 32-bit Windows enters a thread with its stack aligned to 4 bytes; gcc and clang count on 16. */
 #if defined(__i386__)
-#define VDI__THREAD_FN(name)                                                                       \
+#define VDI__THREAD_FN(name) \
     __attribute__((force_align_arg_pointer)) static DWORD WINAPI name(LPVOID arg)
 #else
 #define VDI__THREAD_FN(name) static DWORD WINAPI name(LPVOID arg)
