@@ -3,9 +3,9 @@
 
     peers.py QUESTION       QUESTION: tape, nets, vilds or lds
 
-Says "ready VERSIONS" (or why not), then answers each line "CASE SECONDS" of its input with the CPU seconds that one call of the
-case takes: the second smallest of as many samples as fit in SECONDS. One thread; CPU time of the process.
-Debian: python3-torch, python3-numpy, python3-statsmodels.
+Says "ready VERSIONS" (or why not), then answers each line "CASE SECONDS" of its input with the CPU
+seconds that one call of the case takes: the second smallest of as many samples as fit in SECONDS.
+One thread; CPU time of the process. Debian: python3-torch, python3-numpy, python3-statsmodels.
 """
 import sys
 import time
@@ -40,6 +40,7 @@ def load_torch():
                 v = v * x + c
             v.sum().backward()
             x.grad = None
+
         return step
 
     @case
@@ -52,6 +53,7 @@ def load_torch():
                 v = x
                 for _ in range(500):
                     v = v * x + c
+
         return step
 
     @case
@@ -63,6 +65,7 @@ def load_torch():
         def step():
             with torch.no_grad():
                 net(x)
+
         return step
 
     @case
@@ -74,22 +77,28 @@ def load_torch():
         def step():
             with torch.no_grad():
                 net(x, h)
+
         return step
 
     @case
     def policy():
-        net = nn.Sequential(nn.Linear(24, 256), relu(), nn.Linear(256, 256), relu(), nn.Linear(256, 4))
+        net = nn.Sequential(
+            nn.Linear(24, 256), relu(), nn.Linear(256, 256), relu(), nn.Linear(256, 4)
+        )
         x = torch.randn(1, 24)
 
         def step():
             with torch.no_grad():
                 net(x)
+
         return step
 
     @case
     def critic():
         """One step of a critic 28-256-256-1, batch 256: forward, backward, Adam."""
-        net = nn.Sequential(nn.Linear(28, 256), relu(), nn.Linear(256, 256), relu(), nn.Linear(256, 1))
+        net = nn.Sequential(
+            nn.Linear(28, 256), relu(), nn.Linear(256, 256), relu(), nn.Linear(256, 1)
+        )
         adam = torch.optim.Adam(net.parameters(), lr=1e-3)
         x, y = torch.randn(256, 28), torch.randn(256, 1)
 
@@ -98,11 +107,18 @@ def load_torch():
             adam.zero_grad()
             loss.backward()
             adam.step()
+
         return step
 
     def convolution_stack():
-        return nn.Sequential(nn.Conv1d(1, 32, 31, padding=15), relu(), nn.Conv1d(32, 32, 31, padding=15), relu(),
-                             nn.Conv1d(32, 32, 31, padding=15), relu())
+        return nn.Sequential(
+            nn.Conv1d(1, 32, 31, padding=15),
+            relu(),
+            nn.Conv1d(32, 32, 31, padding=15),
+            relu(),
+            nn.Conv1d(32, 32, 31, padding=15),
+            relu(),
+        )
 
     @case
     def convolutions():
@@ -111,11 +127,13 @@ def load_torch():
         def step():
             with torch.no_grad():
                 conv(x)
+
         return step
 
     @case
     def spike_net():
-        """Three convolutions of width 31 and 32 channels, a GRU of 64, one output: 1000 samples of one cell."""
+        """Three convolutions of width 31 and 32 channels, a GRU of 64, one output: 1000 samples of
+        one cell."""
         conv = convolution_stack()
         gru, out = nn.GRU(32, 64, batch_first=True), nn.Linear(64, 1)
         x = torch.randn(1, 1, 1000)
@@ -124,17 +142,24 @@ def load_torch():
             with torch.no_grad():
                 h, _ = gru(conv(x).transpose(1, 2))
                 torch.sigmoid(out(h))
+
         return step
 
     @case
     def elbo(T=100, d=4, N=100, B=10, H=60):
-        """One step of the variational model of vilds.c: B trials, the solver as a loop over bins, batched over trials."""
+        """One step of the variational model of vilds.c: B trials, the solver as a loop over bins,
+        batched over trials."""
         tri = torch.linalg.solve_triangular
         body = nn.Sequential(nn.Linear(N, H), nn.Tanh(), nn.Linear(H, H), nn.Tanh())
         heads = nn.ModuleList([nn.Linear(H, d), nn.Linear(H, d * d)])
-        decoder = nn.Sequential(nn.Linear(d, H), nn.Tanh(), nn.Linear(H, H), nn.Tanh(), nn.Linear(H, N))
+        decoder = nn.Sequential(
+            nn.Linear(d, H), nn.Tanh(), nn.Linear(H, H), nn.Tanh(), nn.Linear(H, N)
+        )
         A, root, root0 = (nn.Parameter(s * torch.eye(d)) for s in (0.9, 1.0, 1.0))
-        adam = torch.optim.Adam([*body.parameters(), *heads.parameters(), *decoder.parameters(), A, root, root0], lr=1e-3)
+        adam = torch.optim.Adam(
+            [*body.parameters(), *heads.parameters(), *decoder.parameters(), A, root, root0],
+            lr=1e-3,
+        )
         y, eye = torch.poisson(torch.full((B, T, N), 0.3)), torch.eye(d)
 
         def step():
@@ -170,6 +195,7 @@ def load_torch():
             adam.zero_grad()
             loss.backward()
             adam.step()
+
         return step
 
     return "torch " + torch.__version__
@@ -178,7 +204,11 @@ def load_torch():
 def load_statsmodels():
     import numpy as np
     import statsmodels
-    from statsmodels.tsa.statespace.kalman_smoother import SMOOTHER_STATE, SMOOTHER_STATE_COV, KalmanSmoother
+    from statsmodels.tsa.statespace.kalman_smoother import (
+        SMOOTHER_STATE,
+        SMOOTHER_STATE_COV,
+        KalmanSmoother,
+    )
 
     def smoother(output):
         """T = 1000, d = 4, N = 10: the model of lds.c."""
@@ -187,7 +217,9 @@ def load_statsmodels():
         A = np.zeros((d, d))
         for i in range(0, d, 2):
             a, r = 0.1 + 0.05 * i, 0.98
-            A[i:i + 2, i:i + 2] = r * np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
+            A[i : i + 2, i : i + 2] = r * np.array(
+                [[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]
+            )
         C, Q, R = rng.standard_normal((N, d)), 0.1 * np.eye(d), 0.5 * np.eye(N)
         z, y = np.zeros(d), np.empty((T, N))
         for t in range(T):
@@ -195,7 +227,13 @@ def load_statsmodels():
             y[t] = C @ z + np.sqrt(0.5) * rng.standard_normal(N)
         ks = KalmanSmoother(k_endog=N, k_states=d, k_posdef=d)
         ks.bind(y)
-        ks["design"], ks["obs_cov"], ks["transition"], ks["selection"], ks["state_cov"] = C, R, A, np.eye(d), Q
+        ks["design"], ks["obs_cov"], ks["transition"], ks["selection"], ks["state_cov"] = (
+            C,
+            R,
+            A,
+            np.eye(d),
+            Q,
+        )
         ks.initialize_known(np.zeros(d), np.eye(d))
         if output == "state":
             ks.smoother_output = SMOOTHER_STATE | SMOOTHER_STATE_COV

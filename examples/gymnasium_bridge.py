@@ -1,17 +1,24 @@
 #!/usr/bin/env python3
-"""Serves a Gymnasium or MO-Gymnasium environment to `vdi sacd train --env-cmd`, over standard input and output.
+"""Serves a Gymnasium or MO-Gymnasium environment to `vdi sacd train --env-cmd`.
 
-    vdi sacd train --env-cmd "python3 examples/gymnasium_bridge.py Pendulum-v1" --steps 10000 --out run
-    vdi sacd train --env-cmd "python3 examples/gymnasium_bridge.py mo-lunar-lander-continuous-v3 --import mo_gymnasium" ...
-    vdi sacd train --env-cmd "python3 examples/gymnasium_bridge.py Hopper-v5 --info reward_forward,reward_ctrl,reward_survive" ...
+    bridge="python3 examples/gymnasium_bridge.py"
+    vdi sacd train --env-cmd "$bridge Pendulum-v1" --steps 10000 --out run
+    vdi sacd train --env-cmd "$bridge mo-lunar-lander-continuous-v3 --import mo_gymnasium" ...
+    vdi sacd train --env-cmd "$bridge Hopper-v5 --info reward_forward,reward_ctrl" ...
 
-Where the reward is a vector, it is passed on (--names gives its components names). Where it is a number, --info takes components from the
-info dictionary of each step, and `rest` is what is left of the reward; without --info there is one component, `reward`.
+It speaks over standard input and output.
 
-Observations of any space that Gymnasium can flatten become float32. Actions come in [-1,1] and are scaled to the bounds of the action
-space, a Box with finite ones, and rounded where it holds whole numbers; of a Discrete space one of its choices is taken. Every episode is reset with a seed that is a hash of (seed, episode).
+Where the reward is a vector, it is passed on (--names gives its components names). Where it is a
+number, --info takes components from the info dictionary of each step, and `rest` is what is left of
+the reward; without --info there is one component, `reward`.
 
-Needs Python 3.8, and gymnasium (with mo_gymnasium for its environments). The protocol is on the page docs/guide/environments.md.
+Observations of any space that Gymnasium can flatten become float32. Actions come in [-1,1] and are
+scaled to the bounds of the action space, a Box with finite ones, and rounded where it holds whole
+numbers; of a Discrete space one of its choices is taken. Every episode is reset with a seed that is
+a hash of (seed, episode).
+
+Needs Python 3.8, and gymnasium (with mo_gymnasium for its environments). The protocol is on the
+page docs/guide/environments.md.
 """
 import argparse
 import hashlib
@@ -28,12 +35,33 @@ MOST_OBSERVATIONS, MOST_ACTIONS, MOST_COMPONENTS = 65536, 1024, 255
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("id", help="environment, such as Pendulum-v1; a module may stand before it: package.module:Name-v0")
-    parser.add_argument("--import", dest="module", default=None, help="module to import first, such as mo_gymnasium or ale_py")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "id",
+        help="environment, such as Pendulum-v1; "
+        "a module may stand before it: package.module:Name-v0",
+    )
+    parser.add_argument(
+        "--import",
+        dest="module",
+        default=None,
+        help="module to import first, such as mo_gymnasium or ale_py",
+    )
     parser.add_argument("--names", default="", help="names of the reward's components, by commas")
-    parser.add_argument("--info", default="", help="keys of the info dictionary that are components of the reward, by commas")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="argument for make(), a Python literal where it is one")
+    parser.add_argument(
+        "--info",
+        default="",
+        help="keys of the info dictionary that are components of the reward, by commas",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="argument for make(), a Python literal where it is one",
+    )
     return parser.parse_args()
 
 
@@ -66,16 +94,27 @@ class Bridge:
         self.discrete = isinstance(space, spaces.Discrete)
         if self.discrete:
             self.start, self.actions = int(space.start), int(space.n)
-        elif isinstance(space, spaces.Box) and all(map(math.isfinite, space.low.ravel().tolist() + space.high.ravel().tolist())):
+        elif isinstance(space, spaces.Box) and all(
+            map(math.isfinite, space.low.ravel().tolist() + space.high.ravel().tolist())
+        ):
             self.low, self.high = space.low.ravel().tolist(), space.high.ravel().tolist()
             self.actions, self.whole = len(self.low), space.dtype.kind in "iu"
         else:
-            raise Refused(f"expected an action space that is Discrete or a Box with finite bounds, got {space}")
+            raise Refused(
+                "expected an action space that is Discrete or a Box with finite bounds, "
+                f"got {space}"
+            )
         try:
             self.observations = math.prod(spaces.flatten_space(self.env.observation_space).shape)
         except (NotImplementedError, TypeError) as error:
-            raise Refused(f"expected observations of a fixed size, got {self.env.observation_space} ({error})")
-        self.flatten = lambda observation: spaces.flatten(self.env.observation_space, observation).ravel().tolist()
+            raise Refused(
+                f"expected observations of a fixed size, got {self.env.observation_space} ({error})"
+            )
+        self.flatten = (
+            lambda observation: spaces.flatten(self.env.observation_space, observation)
+            .ravel()
+            .tolist()
+        )
         self.keys = [key for key in args.info.split(",") if key]
         rewards = getattr(self.env.unwrapped, "reward_space", None)
         self.vector = rewards is not None and not self.keys
@@ -83,24 +122,40 @@ class Bridge:
         names = [name for name in args.names.split(",") if name]
         if names and len(names) != count:
             raise Refused(f"expected {count} names of components, got {len(names)}")
-        self.components = names or ([f"reward{i}" for i in range(count)] if self.vector else self.keys + ["rest"] if self.keys else ["reward"])
+        self.components = names or (
+            [f"reward{i}" for i in range(count)]
+            if self.vector
+            else self.keys + ["rest"]
+            if self.keys
+            else ["reward"]
+        )
         spec = self.env.spec
-        self.name, self.limit = (spec.id if spec else args.id), (spec.max_episode_steps or 0) if spec else 0
-        for what, number, most in (("observations", self.observations, MOST_OBSERVATIONS), ("actions", self.actions, MOST_ACTIONS),
-                                   ("components", count, MOST_COMPONENTS)):
+        self.name, self.limit = (spec.id if spec else args.id), (
+            spec.max_episode_steps or 0
+        ) if spec else 0
+        for what, number, most in (
+            ("observations", self.observations, MOST_OBSERVATIONS),
+            ("actions", self.actions, MOST_ACTIONS),
+            ("components", count, MOST_COMPONENTS),
+        ):
             if not 1 <= number <= most:
                 raise Refused(f"expected 1 to {most} {what}, got {number}")
 
     def info(self):
         names = [self.name] + [""] * (self.observations + self.actions) + self.components
         text = b"".join(name.encode() + b"\0" for name in names)
-        sizes = struct.pack("<4I", self.observations, self.actions, len(self.components), self.limit)
+        sizes = struct.pack(
+            "<4I", self.observations, self.actions, len(self.components), self.limit
+        )
         if self.discrete:
             return MAGIC + struct.pack("<I", CHOICES) + sizes + struct.pack("<I", 1) + text
         return MAGIC + struct.pack("<I", VERSION) + sizes + text
 
     def reset(self, seed, episode):
-        number = int.from_bytes(hashlib.sha256(struct.pack("<QQ", seed, episode)).digest()[:4], "little") & 0x7FFFFFFF
+        number = (
+            int.from_bytes(hashlib.sha256(struct.pack("<QQ", seed, episode)).digest()[:4], "little")
+            & 0x7FFFFFFF
+        )
         observation, _ = self.env.reset(seed=number)
         return struct.pack(f"<{self.observations}f", *self.flatten(observation))
 
@@ -122,7 +177,9 @@ class Bridge:
             parts = [float(info[key]) for key in self.keys]
             parts.append(float(reward) - sum(parts))
         end = (TERMINATED if terminated else 0) | (TRUNCATED if truncated else 0)
-        return struct.pack(f"<I{len(parts) + self.observations}f", end, *parts, *self.flatten(observation))
+        return struct.pack(
+            f"<I{len(parts) + self.observations}f", end, *parts, *self.flatten(observation)
+        )
 
 
 class Wire:
@@ -160,7 +217,8 @@ def main():
     bridge, reason = None, None
     try:
         bridge = Bridge(args)
-    except Exception as error:  # a misspelt name, a missing package, a space that does not fit: told as the answer to HELO
+    # a misspelt name, a missing package, a space that does not fit: told as the answer to HELO
+    except Exception as error:
         reason = f"{args.id}: {error}".replace("\n", " ")
     while True:
         try:

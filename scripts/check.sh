@@ -93,7 +93,8 @@ step_families() {
     say "${told#, }"
 }
 
-# The committed .clang-format decides (version 14), and no function is longer than a page and a half.
+# The committed .clang-format decides (version 14), and no function is longer than a page and a half. Python is formatted by black
+# (version 23), the pages by prettier (version 3), which reads .editorconfig.
 sources() { git ls-files '*.c' '*.h' '*.cpp' '*.hpp' 2> /dev/null | grep -v '^vdi\.h$\|/weights\.h$'; }
 step_format() {
     need clang-format clang-format-14
@@ -106,6 +107,15 @@ step_format() {
         inside { length_of++ }
         /^\}/ { if (inside) { ends(); inside = 0 } }
         END { exit bad }' || exit 1
+    git ls-files '*.py' '*.js' '*.mjs' '*.css' | xargs awk '
+        length > 100 { print FILENAME ":" FNR ": " length " columns, at most 100"; bad = 1 }
+        END { exit bad }' || exit 1
+    case $(black --version 2> /dev/null) in
+    *" 23."*) git ls-files '*.py' | xargs black -q --check -l 100 || die "not what black -l 100 makes of it" ;;
+    esac
+    case $(prettier --version 2> /dev/null) in
+    3.*) git ls-files '*.js' '*.mjs' '*.css' | xargs prettier --log-level warn --check || exit 1 ;;
+    esac
     say "$(sources | wc -l | tr -d ' ') files"
 }
 

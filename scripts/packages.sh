@@ -10,7 +10,7 @@ names() {
     case $1 in
     test) echo libcriterion-dev ;;
     # compilers; C libraries; emulators; what the snippet and generator steps are tried with
-    check) echo gcc g++ clang libclang-rt-14-dev tcc musl-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user gawk busybox ;;
+    check) echo gcc g++ clang libclang-rt-14-dev tcc musl-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user gawk busybox black ;;
     # other processors and systems, their C libraries and what runs their programs
     matrix)
         echo gcc clang lld tcc musl-tools qemu-user qemu-system-arm

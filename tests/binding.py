@@ -1,4 +1,5 @@
-"""The Python binding against NumPy's own algebra: python3 tests/binding.py (with VDI_LIBRARY or build/lib)."""
+"""The Python binding against NumPy's own algebra: python3 tests/binding.py (with VDI_LIBRARY or
+build/lib)."""
 import gc
 import os
 import sys
@@ -37,7 +38,11 @@ def dense(model, y):
     read = np.kron(np.eye(bins), model.C)
     total = read @ prior @ read.T + np.kron(np.eye(bins), model.R)
     off = (y - np.array(mean) @ model.C.T - model.b).ravel()
-    ll = -0.5 * (off @ np.linalg.solve(total, off) + np.linalg.slogdet(total)[1] + off.size * np.log(2 * np.pi))
+    ll = -0.5 * (
+        off @ np.linalg.solve(total, off)
+        + np.linalg.slogdet(total)[1]
+        + off.size * np.log(2 * np.pi)
+    )
     return ll, np.array(mean) + (prior @ read.T @ np.linalg.solve(total, off)).reshape(bins, d)
 
 
@@ -45,14 +50,18 @@ class Spikes(unittest.TestCase):
     def setUp(self):
         rng = np.random.default_rng(0)
         self.truth = rng.random((3, 1200)) < 0.013
-        self.traces = np.array([np.convolve(s, np.exp(-np.arange(90) / 18))[:1200] for s in self.truth])
+        self.traces = np.array(
+            [np.convolve(s, np.exp(-np.arange(90) / 18))[:1200] for s in self.truth]
+        )
         self.traces += 0.1 * rng.normal(size=self.traces.shape)
 
     def test_finds_them(self):
         found = vdi.spikes(self.traces, 30)
         smooth = np.ones(9)
         for a, b in zip(self.truth, found.spikes):
-            self.assertGreater(np.corrcoef(np.convolve(a, smooth), np.convolve(b, smooth))[0, 1], 0.85)
+            self.assertGreater(
+                np.corrcoef(np.convolve(a, smooth), np.convolve(b, smooth))[0, 1], 0.85
+            )
         np.testing.assert_allclose(found.count, found.spikes.sum(1), rtol=1e-6)
 
     def test_shapes_types_threads(self):
@@ -61,11 +70,20 @@ class Spikes(unittest.TestCase):
         self.assertEqual(one.spikes.shape, (1200,))
         np.testing.assert_array_equal(one.spikes, all_of_them.spikes[1])
         self.assertEqual(vdi.spikes(self.traces.astype(np.float32), 30).spikes.dtype, np.float32)
-        np.testing.assert_array_equal(vdi.spikes(self.traces[:, ::2], 15).spikes, vdi.spikes(self.traces[:, ::2].copy(), 15).spikes)
+        np.testing.assert_array_equal(
+            vdi.spikes(self.traces[:, ::2], 15).spikes,
+            vdi.spikes(self.traces[:, ::2].copy(), 15).spikes,
+        )
 
     def test_errors(self):
-        for traces, fps in [(self.traces[:, :0], 30), (self.traces, 0), (self.traces, float("nan")), (np.full(100, np.nan), 30),
-                            (self.traces[None], 30), (np.array(["a"]), 30)]:
+        for traces, fps in [
+            (self.traces[:, :0], 30),
+            (self.traces, 0),
+            (self.traces, float("nan")),
+            (np.full(100, np.nan), 30),
+            (self.traces[None], 30),
+            (np.array(["a"]), 30),
+        ]:
             with self.assertRaises(vdi.Error):
                 vdi.spikes(traces, fps)
 
@@ -112,8 +130,14 @@ class Lds(unittest.TestCase):
     def test_options_and_errors(self):
         y = np.random.default_rng(0).normal(size=(50, 3))
         self.assertEqual(vdi.LDS(d=1, diagonal_r=True).fit(y, steps=3).R[0, 1], 0)
-        for bad in [lambda: vdi.LDS(d=0).fit(y), lambda: vdi.LDS(d=1, nothing=3).fit(y), lambda: vdi.LDS(d=1).smooth(y[None, None]),
-                    lambda: vdi.LDS(d=1, n=4).fit(y), lambda: vdi.LDS(d=1).A, lambda: vdi.LDS(d=1, max_radius=-1).fit(y)]:
+        for bad in [
+            lambda: vdi.LDS(d=0).fit(y),
+            lambda: vdi.LDS(d=1, nothing=3).fit(y),
+            lambda: vdi.LDS(d=1).smooth(y[None, None]),
+            lambda: vdi.LDS(d=1, n=4).fit(y),
+            lambda: vdi.LDS(d=1).A,
+            lambda: vdi.LDS(d=1, max_radius=-1).fit(y),
+        ]:
             with self.assertRaises(vdi.Error):
                 bad()
         with self.assertRaisesRegex(vdi.Error, "expected 1 to"):
@@ -137,7 +161,10 @@ class Counts(unittest.TestCase):
 
     def r2(self, latents):
         design = np.column_stack([latents.reshape(-1, 2), np.ones(200)])
-        left = self.z.reshape(-1, 2) - design @ np.linalg.lstsq(design, self.z.reshape(-1, 2), rcond=None)[0]
+        left = (
+            self.z.reshape(-1, 2)
+            - design @ np.linalg.lstsq(design, self.z.reshape(-1, 2), rcond=None)[0]
+        )
         return 1 - left.var() / self.z.var()
 
     def test_plds(self):
@@ -180,7 +207,9 @@ class Point:
 
 class Agents(unittest.TestCase):
     def test_built_in(self):
-        a, b = (vdi.Agent("pendulum", start=60, hidden=(16, 16), batch=32).train(250) for _ in range(2))
+        a, b = (
+            vdi.Agent("pendulum", start=60, hidden=(16, 16), batch=32).train(250) for _ in range(2)
+        )
         self.assertEqual(a.components, ["angle", "speed", "torque"])
         self.assertEqual(len(a.returns), 1)
         np.testing.assert_array_equal(a.returns[0][1], b.returns[0][1])

@@ -1,4 +1,4 @@
-"""vdi for Python: spikes from fluorescence, latents behind populations, agents that can be questioned.
+"""vdi for Python: spikes from fluorescence, latents behind populations, agents that explain.
 
     import vdi
     s = vdi.spikes(traces, fps=30)            # (neurons, frames) -> s.spikes of the same shape
@@ -7,13 +7,15 @@
     flds = vdi.fLDS(d=2).fit(counts)
     agent = vdi.Agent("pendulum").train(5000)
 
-One file on ctypes and NumPy, without a build of its own. It needs the compiled library: `make lib`, found beside this file, in
-build/lib of the repository, where VDI_LIBRARY says, or installed. Nothing in here repeats the header: the library hands out what
-its header declares, as JSON, and all structs and functions are made from it when this module is imported. `vdi.c` holds all of
-them under their own names: vdi.c.vdi_lds_desc, vdi.c.VDI_F64, vdi.c.vdi_gemm(...).
+One file on ctypes and NumPy, without a build of its own. It needs the compiled library: `make lib`,
+found beside this file, in build/lib of the repository, where VDI_LIBRARY says, or installed.
+Nothing in here repeats the header: the library hands out what its header declares, as JSON, and all
+structs and functions are made from it when this module is imported. `vdi.c` holds all of them under
+their own names: vdi.c.vdi_lds_desc, vdi.c.VDI_F64, vdi.c.vdi_gemm(...).
 
-A status below zero is an exception, vdi.Error. Arrays go in and come out without copies where they have a type that vdi knows.
-Options are the fields of the description in the header, by name: vdi.LDS(d=2, diagonal_r=True); help(vdi.LDS) lists them.
+A status below zero is an exception, vdi.Error. Arrays go in and come out without copies where they
+have a type that vdi knows. Options are the fields of the description in the header, by name:
+vdi.LDS(d=2, diagonal_r=True); help(vdi.LDS) lists them.
 """
 import ctypes
 import json
@@ -28,7 +30,7 @@ import numpy as np
 
 __all__ = ["spikes", "LDS", "PLDS", "fLDS", "Agent", "Figure", "Error", "version", "c"]
 
-# ---- the library, from its own description ----------------------------------------------------------------------------------
+# ---- the library, from its own description -------------------------------------------------------
 
 
 class Error(Exception):
@@ -42,15 +44,24 @@ class Error(Exception):
 
 def _open():
     here = os.path.dirname(os.path.abspath(__file__))
-    names = {"win32": ["vdi.dll"], "darwin": ["libvdi.dylib", "libvdi.so"]}.get(sys.platform, ["libvdi.so"])
+    names = {"win32": ["vdi.dll"], "darwin": ["libvdi.dylib", "libvdi.so"]}.get(
+        sys.platform, ["libvdi.so"]
+    )
     folders = [here, os.path.join(here, "../../build/lib"), os.path.join(here, "../../lib"), ""]
-    tried = [os.environ["VDI_LIBRARY"]] if "VDI_LIBRARY" in os.environ else [os.path.join(f, n) for f in folders for n in names]
+    tried = (
+        [os.environ["VDI_LIBRARY"]]
+        if "VDI_LIBRARY" in os.environ
+        else [os.path.join(f, n) for f in folders for n in names]
+    )
     for path in tried:
         try:
             return ctypes.CDLL(path)
         except OSError as error:
             last = error
-    raise ImportError("vdi: the compiled library was not found (`make lib` builds it); tried %s; %s" % (", ".join(tried), last))
+    raise ImportError(
+        "vdi: the compiled library was not found (`make lib` builds it); tried %s; %s"
+        % (", ".join(tried), last)
+    )
 
 
 _library = _open()
@@ -60,11 +71,27 @@ _library.vdi_sizeof.restype = ctypes.c_size_t
 _api = json.loads(_library.vdi_api_json().decode())
 
 _PLAIN = {
-    "void": None, "char": ctypes.c_char, "bool": ctypes.c_bool, "_Bool": ctypes.c_bool, "int": ctypes.c_int,
-    "unsigned": ctypes.c_uint, "unsigned int": ctypes.c_uint, "float": ctypes.c_float, "double": ctypes.c_double,
-    "size_t": ctypes.c_size_t, "uintptr_t": ctypes.c_size_t, "unsigned char": ctypes.c_ubyte, "long long": ctypes.c_longlong,
-    "int8_t": ctypes.c_int8, "uint8_t": ctypes.c_uint8, "int16_t": ctypes.c_int16, "uint16_t": ctypes.c_uint16,
-    "int32_t": ctypes.c_int32, "uint32_t": ctypes.c_uint32, "int64_t": ctypes.c_int64, "uint64_t": ctypes.c_uint64,
+    "void": None,
+    "char": ctypes.c_char,
+    "bool": ctypes.c_bool,
+    "_Bool": ctypes.c_bool,
+    "int": ctypes.c_int,
+    "unsigned": ctypes.c_uint,
+    "unsigned int": ctypes.c_uint,
+    "float": ctypes.c_float,
+    "double": ctypes.c_double,
+    "size_t": ctypes.c_size_t,
+    "uintptr_t": ctypes.c_size_t,
+    "unsigned char": ctypes.c_ubyte,
+    "long long": ctypes.c_longlong,
+    "int8_t": ctypes.c_int8,
+    "uint8_t": ctypes.c_uint8,
+    "int16_t": ctypes.c_int16,
+    "uint16_t": ctypes.c_uint16,
+    "int32_t": ctypes.c_int32,
+    "uint32_t": ctypes.c_uint32,
+    "int64_t": ctypes.c_int64,
+    "uint64_t": ctypes.c_uint64,
 }
 _structs = {}
 
@@ -107,7 +134,8 @@ def _parameter_type(text):
 
 
 class _Argument:
-    """A pointer parameter: None, an array of the right type, a text, a ctypes object, or an address."""
+    """A pointer parameter: None, an array of the right type, a text, a ctypes object, or an
+    address."""
 
     def __init__(self, text):
         self.text = text
@@ -120,15 +148,21 @@ class _Argument:
     def from_param(self, value):
         if isinstance(value, np.ndarray):
             if self.dtype is not None and value.dtype != self.dtype:
-                raise TypeError("expected an array of %s for %s, got %s" % (self.dtype, self.text, value.dtype))
+                raise TypeError(
+                    "expected an array of %s for %s, got %s" % (self.dtype, self.text, value.dtype)
+                )
             if not value.flags.c_contiguous or (self.writes and not value.flags.writeable):
-                raise TypeError("expected an array without gaps that may be written for %s" % self.text)
+                raise TypeError(
+                    "expected an array without gaps that may be written for %s" % self.text
+                )
             return ctypes.c_void_p(value.ctypes.data)
         if isinstance(value, str):
             return ctypes.c_char_p(value.encode())
         if isinstance(value, bytes):
             return ctypes.c_char_p(value)
-        if isinstance(value, (ctypes.Structure, ctypes.Array, ctypes._SimpleCData)) and not isinstance(value, ctypes.c_void_p):
+        if isinstance(
+            value, (ctypes.Structure, ctypes.Array, ctypes._SimpleCData)
+        ) and not isinstance(value, ctypes.c_void_p):
             return ctypes.byref(value)
         return value if value is None or not isinstance(value, int) else ctypes.c_void_p(value)
 
@@ -144,11 +178,16 @@ def _build():
         for value in entry["values"]:
             setattr(names, value["name"], value["value"])
     for entry in _api["opaque"] + _api["structs"]:
-        _structs[entry["name"]] = type(entry["name"], (ctypes.Structure,), {"__doc__": entry["doc"], "__slots__": ()})
+        _structs[entry["name"]] = type(
+            entry["name"], (ctypes.Structure,), {"__doc__": entry["doc"], "__slots__": ()}
+        )
         setattr(names, entry["name"], _structs[entry["name"]])
     for entry in _api["callbacks"]:
         kinds = [_ctype(p["type"]) for p in entry["params"]]
-        if all(_base(p["type"])[1] or _base(p["type"])[0] in _PLAIN for p in entry["params"]) and _base(entry["returns"])[0] in _PLAIN:
+        if (
+            all(_base(p["type"])[1] or _base(p["type"])[0] in _PLAIN for p in entry["params"])
+            and _base(entry["returns"])[0] in _PLAIN
+        ):
             _PLAIN[entry["name"]] = ctypes.CFUNCTYPE(_ctype(entry["returns"]), *kinds)
         else:  # structs by value, in and out: an address
             _PLAIN[entry["name"]] = ctypes.c_void_p
@@ -157,8 +196,10 @@ def _build():
         _structs[entry["name"]]._fields_ = [(f["name"], _member(f)) for f in entry["fields"]]
         size = _library.vdi_sizeof(entry["name"].encode())
         if size != ctypes.sizeof(_structs[entry["name"]]):
-            raise ImportError("vdi: %s has %d bytes in the library, %d here"
-                              % (entry["name"], size, ctypes.sizeof(_structs[entry["name"]])))
+            raise ImportError(
+                "vdi: %s has %d bytes in the library, %d here"
+                % (entry["name"], size, ctypes.sizeof(_structs[entry["name"]]))
+            )
     for entry in _api["functions"]:
         setattr(names, entry["name"], _function(entry))
     return names
@@ -166,7 +207,11 @@ def _build():
 
 def _member(field):
     if field["type"] == "union":
-        kind = type("union", (ctypes.Union,), {"_fields_": [(f["name"], _member(f)) for f in field["fields"]]})
+        kind = type(
+            "union",
+            (ctypes.Union,),
+            {"_fields_": [(f["name"], _member(f)) for f in field["fields"]]},
+        )
     elif "(*)" in field["type"] and "vdi_var" in field["type"]:
         kind = ctypes.c_void_p
     else:
@@ -180,10 +225,18 @@ def _function(entry):
     function = getattr(_library, entry["name"])
     function.restype = _ctype(entry["returns"])
     if not any(p["name"] == "..." or p["type"] == "va_list" for p in entry["params"]):
-        function.argtypes = [_Argument(p["type"] + " *" * len(p.get("array", []))) if "*" in p["type"] or "array" in p
-                             else _ctype(p["type"]) for p in entry["params"]]
-    function.__doc__ = "%s %s(%s)\n%s" % (entry["returns"], entry["name"],
-                                          ", ".join("%s %s" % (p["type"], p["name"]) for p in entry["params"]), entry["doc"])
+        function.argtypes = [
+            _Argument(p["type"] + " *" * len(p.get("array", [])))
+            if "*" in p["type"] or "array" in p
+            else _ctype(p["type"])
+            for p in entry["params"]
+        ]
+    function.__doc__ = "%s %s(%s)\n%s" % (
+        entry["returns"],
+        entry["name"],
+        ", ".join("%s %s" % (p["type"], p["name"]) for p in entry["params"]),
+        entry["doc"],
+    )
     return function
 
 
@@ -211,8 +264,15 @@ def _make(function, kind, *arguments):
     return out
 
 
-_DTYPES = {"float32": "VDI_F32", "float64": "VDI_F64", "uint8": "VDI_U8", "int16": "VDI_I16", "int32": "VDI_I32",
-           "int64": "VDI_I64", "bool": "VDI_BOOL"}
+_DTYPES = {
+    "float32": "VDI_F32",
+    "float64": "VDI_F64",
+    "uint8": "VDI_U8",
+    "int16": "VDI_I16",
+    "int32": "VDI_I32",
+    "int64": "VDI_I64",
+    "bool": "VDI_BOOL",
+}
 
 
 def _array(values, what):
@@ -237,7 +297,9 @@ def _tensor(array):
 def _view(pointer, shape, owner, dtype=np.float64):
     """The memory behind a pointer as an array, which keeps `owner` alive."""
     count = int(np.prod(shape))
-    buffer = (ctypes.c_byte * (count * np.dtype(dtype).itemsize)).from_address(ctypes.cast(pointer, ctypes.c_void_p).value)
+    buffer = (ctypes.c_byte * (count * np.dtype(dtype).itemsize)).from_address(
+        ctypes.cast(pointer, ctypes.c_void_p).value
+    )
     buffer.owner = owner
     return np.frombuffer(buffer, dtype).reshape(shape)
 
@@ -262,17 +324,22 @@ def _rows(fields):
 
 
 def _set(fields, desc, options, prefix=""):
-    """Fill a description by the rows of its table; a word or a number out of range is an Error that says what was expected."""
+    """Fill a description by the rows of its table; a word or a number out of range is an Error that
+    says what was expected."""
     known = {_text(row.name) for row in _rows(fields)}
     for name, value in options.items():
         key = name if name in known else prefix + name
         if key not in known:
-            raise Error("there is no option %s; there are %s" % (name, ", ".join(sorted(k.replace(prefix, "") for k in known))))
+            raise Error(
+                "there is no option %s; there are %s"
+                % (name, ", ".join(sorted(k.replace(prefix, "") for k in known)))
+            )
         _call(c.vdi_fields_set, fields, desc, key, _option_text(value))
 
 
 def _lists_options(fields):
     """A decorator: the options of a class, from its table, at the end of its documentation."""
+
     def finish(kind):
         lines = ["", "", "    Options:"]
         for row in _rows(fields()):
@@ -282,28 +349,36 @@ def _lists_options(fields):
                 while row.words[n]:
                     n += 1
                 words = " (%s)" % ", ".join(_text(row.words[i]) for i in range(n))
-            lines.append("    %-18s %s%s" % (_text(row.name).replace("train.", ""), _text(row.help), words))
+            lines.append(
+                "    %-18s %s%s" % (_text(row.name).replace("train.", ""), _text(row.help), words)
+            )
         kind.__doc__ += "\n".join(lines) + "\n"
         return kind
+
     return finish
 
 
-# ---- spikes -------------------------------------------------------------------------------------------------------------------
+# ---- spikes --------------------------------------------------------------------------------------
 
-Spikes = namedtuple("Spikes", "spikes deviation probability denoised baseline noise scale count unusual")
+Spikes = namedtuple(
+    "Spikes", "spikes deviation probability denoised baseline noise scale count unusual"
+)
 _network = None
 
 
 def spikes(traces, fps, threads=1):
     """Spikes from fluorescence by the pretrained network, for any indicator, without a setting.
 
-    traces: (neurons, frames) or (frames,), NaN where a frame is missing; fps: frames a second. Returns a named tuple, arrays of
-    the shape and type of `traces`: spikes (expected spikes of each frame), deviation (standard deviation of that number),
-    probability (of at least one), denoised, baseline; and one number a neuron: noise, scale, count (expected spikes in all),
-    unusual (about 1 for a cell like those that the network was trained on)."""
+    traces: (neurons, frames) or (frames,), NaN where a frame is missing; fps: frames a second.
+    Returns a named tuple, arrays of the shape and type of `traces`: spikes (expected spikes of each
+    frame), deviation (standard deviation of that number), probability (of at least one), denoised,
+    baseline; and one number a neuron: noise, scale, count (expected spikes in all), unusual (about
+    1 for a cell like those that the network was trained on)."""
     global _network
     if _network is None:
-        _network = _make(c.vdi_pretrained_create, c.vdi_pretrained, c.vdi_pretrained_weights_shipped(), None)
+        _network = _make(
+            c.vdi_pretrained_create, c.vdi_pretrained, c.vdi_pretrained_weights_shipped(), None
+        )
     traces = _array(traces, "traces")
     if traces.dtype not in (np.float32, np.float64):
         traces = traces.astype(np.float32)
@@ -313,29 +388,46 @@ def spikes(traces, fps, threads=1):
     neurons, frames = rows.shape
     size = c.vdi_pretrained_memsize(_network, frames, float(fps))
     if size == 0:
-        raise Error("expected at least one frame and a frame rate above 0, got %d frames at %s Hz" % (frames, fps))
+        raise Error(
+            "expected at least one frame and a frame rate above 0, got %d frames at %s Hz"
+            % (frames, fps)
+        )
     arrays = [np.zeros_like(rows) for _ in range(5)]
     numbers = np.zeros((4, neurons))
 
     def one(i):
         work = np.empty(size, np.uint8)
         result = c.vdi_pretrained_result(*[a[i].ctypes.data for a in arrays])
-        _call(c.vdi_pretrained_infer, _network, getattr(c, _DTYPES[rows.dtype.name]), frames, rows[i], float(fps), work, size, result)
+        _call(
+            c.vdi_pretrained_infer,
+            _network,
+            getattr(c, _DTYPES[rows.dtype.name]),
+            frames,
+            rows[i],
+            float(fps),
+            work,
+            size,
+            result,
+        )
         numbers[:, i] = result.noise, result.scale, result.count, result.unusual
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         list(pool.map(one, range(neurons)))
     single = traces.ndim == 1
-    return Spikes(*[a.reshape(traces.shape) for a in arrays], *[n[0] if single else n for n in numbers])
+    return Spikes(
+        *[a.reshape(traces.shape) for a in arrays], *[n[0] if single else n for n in numbers]
+    )
 
 
-# ---- state-space models -------------------------------------------------------------------------------------------------------
+# ---- state-space models --------------------------------------------------------------------------
 
 Posterior = namedtuple("Posterior", "mean cov log_likelihood rate")
 
 
 class _StateSpace:
-    """What LDS, PLDS and fLDS share: the object behind them, made when the first data say how many channels there are."""
+    """What LDS, PLDS and fLDS share: the object behind them, made when the first data say how many
+    channels there are."""
+
     _family = ""
 
     def __init__(self, d, n=0, seed=1, **options):
@@ -377,7 +469,9 @@ class _StateSpace:
         keep = {name: _array(a, name) for name, a in more.items() if a is not None}
         for name, array in keep.items():
             setattr(desc, name, _tensor(array))
-        data = _make(self._c("data_create"), getattr(c, "vdi_%s_data" % self._family), self._model, desc)
+        data = _make(
+            self._c("data_create"), getattr(c, "vdi_%s_data" % self._family), self._model, desc
+        )
         return _Data(data, self._c("data_destroy")), (y.shape[0] if y.ndim == 3 else 1, y.shape[-2])
 
     def _named_state(self):
@@ -426,13 +520,18 @@ class _Linear(_StateSpace):
         shapes = type(self)._shapes
         if name in shapes:
             self._need()
-            return _view(getattr(self._model.contents, name), [getattr(self, axis) for axis in shapes[name]], self)
+            return _view(
+                getattr(self._model.contents, name),
+                [getattr(self, axis) for axis in shapes[name]],
+                self,
+            )
         raise AttributeError(name)
 
     def fit(self, y, steps=50, lengths=None, tolerance=0.0, **more):
-        """Expectation-maximisation on y (trials, T, n) or (T, n), NaN is missing. `trace` has the log likelihood (its bound, of
-        counts) before each step and after the last, summed over trials. Ends early where a step gains less than `tolerance`
-        nats a bin. Called again, it goes on."""
+        """Expectation-maximisation on y (trials, T, n) or (T, n), NaN is missing. `trace` has the
+        log likelihood (its bound, of counts) before each step and after the last, summed over
+        trials. Ends early where a step gains less than `tolerance` nats a bin. Called again, it
+        goes on."""
         first = self._model is None
         data, _ = self._data(y, lengths, **more)
         with data as handle:
@@ -450,14 +549,21 @@ class _Linear(_StateSpace):
         return self
 
     def score(self, y, lengths=None, **more):
-        """Log likelihood (its bound, of counts) in nats a bin, all channels summed, log y! included."""
+        """Log likelihood (its bound, of counts) in nats a bin, all channels summed, log y!
+        included."""
         data, _ = self._data(y, lengths, **more)
         with data as handle:
             return self._objective(handle) / self._c("data_observed_bins")(handle)
 
     def _objective(self, handle):
         value = ctypes.c_double()
-        _call(self._c("log_likelihood" if self._family == "lds" else "elbo"), self._model, handle, None, value)
+        _call(
+            self._c("log_likelihood" if self._family == "lds" else "elbo"),
+            self._model,
+            handle,
+            None,
+            value,
+        )
         return value.value
 
 
@@ -466,16 +572,24 @@ class LDS(_Linear):
     """A linear dynamical system, exact: z_t = A z_{t-1} + N(0, Q), y_t = C z_t + b + N(0, R).
 
     A, C, Q, R, b, x0, Q0 are arrays over the model's own memory: read them, or write into them."""
+
     _family = "lds"
     _shapes = {"A": "dd", "Q": "dd", "C": "nd", "R": "nn", "b": "n", "x0": "d", "Q0": "dd"}
 
     def smooth(self, y, lengths=None):
-        """The posterior of the latents: mean (trials, T, d), cov (trials, T, d, d), log_likelihood (trials,)."""
+        """The posterior of the latents: mean (trials, T, d), cov (trials, T, d, d), log_likelihood
+        (trials,)."""
         data, (trials, bins) = self._data(y, lengths)
         with data as handle:
             lanes = c.vdi_lds_data_lanes(handle)
-            mean, cov, ll = np.zeros((trials, bins, self.d)), np.zeros((lanes, bins, self.d, self.d)), np.zeros(trials)
-            out = c.vdi_lds_moments(ms=_double_pointer(mean), Ps=_double_pointer(cov), ll=_double_pointer(ll))
+            mean, cov, ll = (
+                np.zeros((trials, bins, self.d)),
+                np.zeros((lanes, bins, self.d, self.d)),
+                np.zeros(trials),
+            )
+            out = c.vdi_lds_moments(
+                ms=_double_pointer(mean), Ps=_double_pointer(cov), ll=_double_pointer(ll)
+            )
             _call(c.vdi_lds_smooth, self._model, handle, out)
             which = [c.vdi_lds_data_lane(handle, i) for i in range(trials)]
         return Posterior(mean, cov[which], ll, mean @ self.C.T + self.b)
@@ -483,14 +597,17 @@ class LDS(_Linear):
 
 @_lists_options(c.vdi_plds_desc_fields)
 class PLDS(_Linear):
-    """A Poisson linear dynamical system: y_t ~ Poisson(exp(C z_t + b)), with the best Gaussian posterior.
+    """A Poisson linear dynamical system: y_t ~ Poisson(exp(C z_t + b)), with the best Gaussian
+    posterior.
 
     A, C, Q, b, x0, Q0 are arrays over the model's own memory."""
+
     _family = "plds"
     _shapes = {"A": "dd", "Q": "dd", "C": "nd", "b": "n", "x0": "d", "Q0": "dd"}
 
     def infer(self, y, lengths=None):
-        """The posterior of the latents: mean, cov, log_likelihood (its lower bound, of each trial), rate (trials, T, n)."""
+        """The posterior of the latents: mean, cov, log_likelihood (its lower bound, of each trial),
+        rate (trials, T, n)."""
         data, (trials, bins) = self._data(y, lengths)
         mean, cov = np.zeros((trials, bins, self.d)), np.zeros((trials, bins, self.d, self.d))
         elbo, rate = np.zeros(trials), np.zeros((trials, bins, self.n))
@@ -505,6 +622,7 @@ class fLDS(_StateSpace):
     """A linear dynamical latent whose network read-out gives a population's rates: y_t ~ P(f(z_t)).
 
     recipe: how it is trained: "dense" (many spikes a bin), "sparse", "smooth" or "linear"."""
+
     _family = "vilds"
 
     def __init__(self, d, n=0, recipe="dense", seed=1, **options):
@@ -516,8 +634,15 @@ class fLDS(_StateSpace):
         _set(c.vdi_vilds_desc_fields(), desc, self._options, "train.")
         kind = c.vdi_flds_recipe_find(self.recipe)
         if kind < 0:
-            raise Error("recipe: expected %s, got %s" % (
-                ", ".join(_text(c.vdi_flds_recipe_name(i)) for i in range(c.vdi_flds_recipe_count())), self.recipe))
+            raise Error(
+                "recipe: expected %s, got %s"
+                % (
+                    ", ".join(
+                        _text(c.vdi_flds_recipe_name(i)) for i in range(c.vdi_flds_recipe_count())
+                    ),
+                    self.recipe,
+                )
+            )
         desc = c.vdi_flds_recipe(desc, kind)
         desc.train.seed = self.seed
         return _make(c.vdi_vilds_create, c.vdi_vilds, desc)
@@ -526,8 +651,10 @@ class fLDS(_StateSpace):
         return c.vdi_vilds_state(self._model, False)
 
     def fit(self, y, validation=None, progress=None, lengths=None):
-        """The whole schedule, restarts included. `trace` has the bound of each step, nats a bin. progress(p) is called after each
-        step (p.step, p.steps, p.elbo, p.validation) and may return False to stop; called again, fit goes on."""
+        """The whole schedule, restarts included. `trace` has the bound of each step, nats a bin.
+        progress(p) is called after each step (p.step, p.steps, p.elbo, p.validation) and may return
+        False to stop; called again, fit goes on.
+        """
         trace = []
 
         def told(p, _):
@@ -543,13 +670,17 @@ class fLDS(_StateSpace):
                 with self._data(validation)[0] as held_out:
                     _call(c.vdi_vilds_fit, self._model, handle, held_out, callback, None)
             self.trace = np.array(trace)
-            if not self._options.get("posterior", "product") == "product" or "transition_hidden" in self._options:
+            if (
+                not self._options.get("posterior", "product") == "product"
+                or "transition_hidden" in self._options
+            ):
                 return self
             _call(c.vdi_flds_canonical, self._model, handle)
         return self
 
     def infer(self, y, refine=0, lengths=None):
-        """The posterior of the latents in canonical coordinates: mean, cov, log_likelihood (its lower bound), rate."""
+        """The posterior of the latents in canonical coordinates: mean, cov, log_likelihood (its
+        lower bound), rate."""
         data, (trials, bins) = self._data(y, lengths)
         mean, cov = np.zeros((trials, bins, self.d)), np.zeros((trials, bins, self.d, self.d))
         rate, elbo = np.zeros((trials, bins, self.n)), np.zeros(trials)
@@ -559,7 +690,8 @@ class fLDS(_StateSpace):
         return Posterior(mean, cov, elbo, rate)
 
     def score(self, y, refine=0, lengths=None):
-        """The lower bound of the log likelihood in nats a bin, all neurons summed, log y! included."""
+        """The lower bound of the log likelihood in nats a bin, all neurons summed, log y!
+        included."""
         value = ctypes.c_double()
         data, _ = self._data(y, lengths)
         with data as handle:
@@ -567,7 +699,7 @@ class fLDS(_StateSpace):
         return value.value
 
 
-# ---- agents -------------------------------------------------------------------------------------------------------------------
+# ---- agents --------------------------------------------------------------------------------------
 
 Questions = namedtuple("Questions", "value influence")
 
@@ -587,6 +719,7 @@ def _environment(env):
             except Exception as error:  # handed on by the call that made this one
                 failure.append(error)
                 return c.VDI_ERR_DATA
+
         return call
 
     def reset(_, seed, episode, obs, __):
@@ -603,7 +736,12 @@ def _environment(env):
     kinds = dict(c.vdi_env._fields_)
     names = (ctypes.c_char_p * len(env.components))(*[name.encode() for name in env.components])
     e.name = getattr(env, "name", type(env).__name__).encode()
-    e.observations, e.actions, e.components, e.limit = env.observations, env.actions, len(env.components), getattr(env, "limit", 0)
+    e.observations, e.actions, e.components, e.limit = (
+        env.observations,
+        env.actions,
+        len(env.components),
+        getattr(env, "limit", 0),
+    )
     e.component = ctypes.cast(names, kinds["component"])
     e.reset, e.step = kinds["reset"](guarded(reset)), kinds["step"](guarded(step))
     return e, (env, names, failure)
@@ -611,16 +749,24 @@ def _environment(env):
 
 @_lists_options(c.vdi_sacd_desc_fields)
 class Agent:
-    """An actor-critic agent that learns one value for each component of its reward (SAC-D), and can say what pulls at a decision.
+    """An actor-critic agent that learns one value for each component of its reward (SAC-D), and can
+    say what pulls at a decision.
 
-    env: "pendulum", "lander", "navigate", or an object with observations, actions (numbers), components (names),
-    reset(seed, episode) -> observation and step(action) -> (observation, rewards, end); end is 0, 1 (the task is over) or 2 (time is)."""
+    env: "pendulum", "lander", "navigate", or an object with observations, actions (numbers),
+    components (names), reset(seed, episode) -> observation and step(action) -> (observation,
+    rewards, end); end is 0, 1 (the task is over) or 2 (time is).
+    """
 
     def __init__(self, env, weights=None, seed=1, **options):
         self._agent = self._episode = None
         self.env, self._keep = _environment(env)
         self._weights = None if weights is None else np.ascontiguousarray(weights, np.float64)
-        desc = c.vdi_sacd_desc(observations=self.env.observations, actions=self.env.actions, components=self.env.components, seed=seed)
+        desc = c.vdi_sacd_desc(
+            observations=self.env.observations,
+            actions=self.env.actions,
+            components=self.env.components,
+            seed=seed,
+        )
         _set(c.vdi_sacd_desc_fields(), desc, options)
         if self._weights is not None:
             desc.weights = _double_pointer(self._weights)
@@ -646,13 +792,13 @@ class Agent:
             raise
 
     def train(self, steps, progress=None):
-        """So many steps in the environment, with updates when they are due. `returns` gets (step, rewards by component) of each
-        episode that ends; progress(step) may return False to stop."""
+        """So many steps in the environment, with updates when they are due. `returns` gets (step,
+        rewards by component) of each episode that ends; progress(step) may return False to stop."""
         episode = self._episode.contents
         for i in range(steps):
             self._guard(c.vdi_sacd_step, self._agent, self.env, self._episode, None)
             if episode.end:
-                self.returns.append((self.steps, np.array(episode.sum[:self.env.components])))
+                self.returns.append((self.steps, np.array(episode.sum[: self.env.components])))
             if progress and progress(i + 1) is False:
                 break
         return self
@@ -665,7 +811,9 @@ class Agent:
     def act(self, obs, deterministic=True):
         """An action in [-1, 1] for an observation."""
         action = np.zeros(self.env.actions, np.float32)
-        status = c.vdi_sacd_act(self._agent, np.ascontiguousarray(obs, np.float32), deterministic, action)
+        status = c.vdi_sacd_act(
+            self._agent, np.ascontiguousarray(obs, np.float32), deterministic, action
+        )
         if status < 0:
             raise Error("the observation or the action is not finite", status)
         return action
@@ -677,24 +825,42 @@ class Agent:
         return sums, steps.value
 
     def ask(self, obs, action=None):
-        """What an action (its own, without one) is worth and what pulls at it, component by component, the entropy last: value and
-        influence |w_i| |dQ_i/da|."""
+        """What an action (its own, without one) is worth and what pulls at it, component by
+        component, the entropy last: value and influence |w_i| |dQ_i/da|."""
         obs = np.ascontiguousarray(obs, np.float32)
         action = self.act(obs) if action is None else np.ascontiguousarray(action, np.float32)
-        heads = 1 if c.vdi_sacd_get_desc(self._agent).contents.algo == c.VDI_SACD_SAC else self.env.components + 1
+        heads = (
+            1
+            if c.vdi_sacd_get_desc(self._agent).contents.algo == c.VDI_SACD_SAC
+            else self.env.components + 1
+        )
         q0, q1, influence = np.zeros(heads), np.zeros(heads), np.zeros(heads)
         if c.vdi_sacd_action_values(self._agent, obs, 1, action, q0, q1) < 0:
             raise Error("the observation is not finite")
-        kind = np.float64 if c.vdi_sacd_get_desc(self._agent).contents.dtype == c.VDI_F64 else np.float32
-        if c.vdi_critic_influence(c.vdi_sacd_critic(self._agent), 1, obs.astype(kind), action.astype(kind),
-                                  self.weights if heads > 1 else None, influence) < 0:
+        kind = (
+            np.float64
+            if c.vdi_sacd_get_desc(self._agent).contents.dtype == c.VDI_F64
+            else np.float32
+        )
+        if (
+            c.vdi_critic_influence(
+                c.vdi_sacd_critic(self._agent),
+                1,
+                obs.astype(kind),
+                action.astype(kind),
+                self.weights if heads > 1 else None,
+                influence,
+            )
+            < 0
+        ):
             raise Error("the influence is not finite")
         w = self.weights if heads > 1 else np.ones(1)
         return Questions(q0 if w @ q0 <= w @ q1 else q1, influence)
 
     @property
     def weights(self):
-        """Weights of the components, the entropy's last. Assign others at any time: nothing has to be learned anew."""
+        """Weights of the components, the entropy's last. Assign others at any time: nothing has to
+        be learned anew."""
         weights = np.zeros(self.env.components + 1)
         c.vdi_sacd_weights(self._agent, weights)
         return weights
@@ -703,7 +869,10 @@ class Agent:
     def weights(self, values):
         values = np.ascontiguousarray(values, np.float64)
         if values.shape != (self.env.components + 1,):
-            raise Error("weights: expected %d, one of them the entropy's, got %s" % (self.env.components + 1, values.shape))
+            raise Error(
+                "weights: expected %d, one of them the entropy's, got %s"
+                % (self.env.components + 1, values.shape)
+            )
         _call(c.vdi_sacd_set_weights, self._agent, values)
 
     def save(self, path, training=False):
@@ -711,21 +880,26 @@ class Agent:
         _call(c.vdi_safetensors_save, str(path), c.vdi_sacd_state(self._agent, training))
 
 
-# ---- figures ------------------------------------------------------------------------------------------------------------------
+# ---- figures -------------------------------------------------------------------------------------
 
 
 class Figure:
     """Panels of lines, bands, points, spikes and maps, saved as .svg:
 
-        f = vdi.Figure("spikes", rows=2, width=900)
-        p = f.panel(0, x="time (s)", y="dF/F", dx=1 / 30)
-        f.line(p, "trace", trace, color="BLUE")
-        f.save("spikes.svg")
+    f = vdi.Figure("spikes", rows=2, width=900)
+    p = f.panel(0, x="time (s)", y="dF/F", dx=1 / 30)
+    f.line(p, "trace", trace, color="BLUE")
+    f.save("spikes.svg")
     """
 
     def __init__(self, title=None, rows=1, cols=1, width=0, height=0):
         self._figure, self._alive = c.vdi_figure(), []
-        c.vdi_figure_init(self._figure, c.vdi_figure_desc(title=self._string(title), rows=rows, cols=cols, width=width, height=height))
+        c.vdi_figure_init(
+            self._figure,
+            c.vdi_figure_desc(
+                title=self._string(title), rows=rows, cols=cols, width=width, height=height
+            ),
+        )
 
     def __del__(self):
         c.vdi_figure_free(self._figure)
@@ -741,7 +915,9 @@ class Figure:
     def panel(self, row=0, col=0, title=None, x=None, y=None, **members):
         """A panel; members: x0, dx, y0, dy, height, diverging."""
         panel = c.vdi_figure_panel(self._figure, row, col)
-        panel.contents.title, panel.contents.x.label, panel.contents.y.label = (self._string(t) for t in (title, x, y))
+        panel.contents.title, panel.contents.x.label, panel.contents.y.label = (
+            self._string(t) for t in (title, x, y)
+        )
         for name, value in members.items():
             setattr(panel.contents, name, value)
         return panel
@@ -762,11 +938,17 @@ class Figure:
 
     def band(self, panel, name, low, high, **style):
         """The area between low and high, behind the lines."""
-        self._style(c.vdi_panel_band(panel, self._string(name), self._values(low), self._values(high)), **style)
+        self._style(
+            c.vdi_panel_band(panel, self._string(name), self._values(low), self._values(high)),
+            **style
+        )
 
     def scatter(self, panel, name, x, y, **style):
         """Points."""
-        self._style(c.vdi_panel_scatter(panel, self._string(name), self._values(x), self._values(y)), **style)
+        self._style(
+            c.vdi_panel_scatter(panel, self._string(name), self._values(x), self._values(y)),
+            **style
+        )
 
     def raster(self, panel, spikes, **style):
         """A tick where a count of (neurons, bins) is not 0."""

@@ -6,8 +6,8 @@ API.json    what the header declares (scripts/library/api.sh)
 EXAMPLES    a folder with what the examples print: NAME.txt
 TRY.html    the browser page, or a file that is not there
 
-Plain HTML from README, docs and the header: no script is needed to read it; one does the search. A link that leads nowhere is an
-error, and so is an anchor that is not there.
+Plain HTML from README, docs and the header: no script is needed to read it; one does the search. A
+link that leads nowhere is an error, and so is an anchor that is not there.
 """
 import html
 import json
@@ -20,14 +20,21 @@ out, api_file, printed, try_page = sys.argv[1:5]
 api = json.load(open(api_file))
 here = os.path.dirname(os.path.abspath(__file__))
 pages = {}  # path -> (title, body)
-source_of = {"README.md": "index.html", "CONTRIBUTING.md": "contributing.html", "CHANGELOG.md": "changelog.html",
-             "docs/mainpage.md": "reference/index.html"}
+source_of = {
+    "README.md": "index.html",
+    "CONTRIBUTING.md": "contributing.html",
+    "CHANGELOG.md": "changelog.html",
+    "docs/mainpage.md": "reference/index.html",
+}
 for folder in ("guide", "results"):
     for name in sorted(os.listdir("docs/" + folder)):
         if name.endswith(".md"):
-            source_of["docs/%s/%s" % (folder, name)] = "%s/%s.html" % (folder, "index" if name == "README.md" else name[:-3])
+            source_of["docs/%s/%s" % (folder, name)] = "%s/%s.html" % (
+                folder,
+                "index" if name == "README.md" else name[:-3],
+            )
 
-# ---- Markdown, as these pages use it ------------------------------------------------------------------------------------------
+# ---- Markdown, as these pages use it -------------------------------------------------------------
 
 
 def slug(text):
@@ -43,13 +50,15 @@ def target(link, source):
     path = os.path.normpath(os.path.join(os.path.dirname(source), path))
     to = source_of.get(path, path)
     if path.startswith("docs/pictures/"):
-        to = path[len("docs/"):]
+        to = path[len("docs/") :]
     elif path == "LICENSE":
         to = "LICENSE.txt"
     elif re.match(r"examples/[a-z0-9_]+\.c$", path):
         to = path[:-2] + ".html"
     elif to == path and os.path.exists(path):
-        raise SystemExit("%s: %s is not part of the site" % (source, link)) if path.startswith("docs") else Outside(path)
+        raise SystemExit("%s: %s is not part of the site" % (source, link)) if path.startswith(
+            "docs"
+        ) else Outside(path)
     here_is = os.path.dirname(source_of[source])
     return os.path.relpath(to, here_is or ".") + ("#" + anchor if anchor else "")
 
@@ -74,7 +83,10 @@ def inline(text, source):
         except Outside:
             return words
         if mark:
-            return '<img src="%s" alt="%s" loading="lazy">' % (html.escape(where), re.sub("<[^>]*>", "", words))
+            return '<img src="%s" alt="%s" loading="lazy">' % (
+                html.escape(where),
+                re.sub("<[^>]*>", "", words),
+            )
         return '<a href="%s">%s</a>' % (html.escape(where), words)
 
     text = re.sub(r"(!?)\[([^\[\]]*)\]\(([^)\s]+)\)", link, text)
@@ -96,14 +108,32 @@ def table(lines, source):
     rows = [cells(line) for line in lines]
     head, body = rows[0], rows[2:]
     right = [":" == c[-1:] and c[:1] != ":" for c in rows[1]]
-    numeric = [bool(body) and all(re.match(r"^[-+.~<>= ]*[\d.,]+ ?[%a-zA-Z/±()\d. -]{0,12}$|^-?$", r[i]) for r in body if i < len(r))
-               for i in range(len(head))]
+    numeric = [
+        bool(body)
+        and all(
+            re.match(r"^[-+.~<>= ]*[\d.,]+ ?[%a-zA-Z/±()\d. -]{0,12}$|^-?$", r[i])
+            for r in body
+            if i < len(r)
+        )
+        for i in range(len(head))
+    ]
 
     def row(kind, values):
-        return "<tr>%s</tr>" % "".join("<%s%s>%s</%s>" % (kind, ' class="n"' if i < len(numeric) and (numeric[i] or right[i]) else "",
-                                                         inline(v, source), kind) for i, v in enumerate(values))
+        return "<tr>%s</tr>" % "".join(
+            "<%s%s>%s</%s>"
+            % (
+                kind,
+                ' class="n"' if i < len(numeric) and (numeric[i] or right[i]) else "",
+                inline(v, source),
+                kind,
+            )
+            for i, v in enumerate(values)
+        )
+
     return '<div class="wide"><table><thead>%s</thead><tbody>%s</tbody></table></div>' % (
-        row("th", head), "".join(row("td", r) for r in body))
+        row("th", head),
+        "".join(row("td", r) for r in body),
+    )
 
 
 def indent_of(line):
@@ -118,18 +148,27 @@ def markdown(text, source):
             i += 1
         elif line.startswith("```"):
             end = next(k for k in range(i + 1, len(lines)) if lines[k].startswith("```"))
-            result.append('<pre class="%s"><code>%s</code></pre>' % (line[3:].strip() or "plain", html.escape("\n".join(lines[i + 1:end]))))
+            result.append(
+                '<pre class="%s"><code>%s</code></pre>'
+                % (line[3:].strip() or "plain", html.escape("\n".join(lines[i + 1 : end])))
+            )
             i = end + 1
         elif re.match(r"#+ ", line):
             level, words = len(line.split(" ")[0]), re.sub(r" *\{#.*\}$", "", line.split(" ", 1)[1])
             own = re.search(r"\{#([^}]*)\}", line)
-            result.append('<h%d id="%s">%s</h%d>' % (level, own.group(1) if own else slug(words), inline(words, source), level))
+            result.append(
+                '<h%d id="%s">%s</h%d>'
+                % (level, own.group(1) if own else slug(words), inline(words, source), level)
+            )
             i += 1
         elif line.startswith("    "):
             end = i
             while end < len(lines) and (lines[end].startswith("    ") or not lines[end].strip()):
                 end += 1
-            result.append("<pre><code>%s</code></pre>" % html.escape("\n".join(k[4:] for k in lines[i:end]).rstrip()))
+            result.append(
+                "<pre><code>%s</code></pre>"
+                % html.escape("\n".join(k[4:] for k in lines[i:end]).rstrip())
+            )
             i = end
         elif "|" in line and i + 1 < len(lines) and re.match(r"^\|?[ :|-]*-[ :|-]*$", lines[i + 1]):
             end = i
@@ -140,27 +179,47 @@ def markdown(text, source):
         elif re.match(r"(- |\* |\d+\. )", line):
             kind = "ol" if line[0].isdigit() else "ul"
             items = []
-            while i < len(lines) and (re.match(r"(- |\* |\d+\. )", lines[i]) or (lines[i].startswith("  ") and items)
-                                      or (not lines[i].strip() and i + 1 < len(lines)
-                                          and (lines[i + 1].startswith("  ") or re.match(r"(- |\* |\d+\. )", lines[i + 1])))):
+            while i < len(lines) and (
+                re.match(r"(- |\* |\d+\. )", lines[i])
+                or (lines[i].startswith("  ") and items)
+                or (
+                    not lines[i].strip()
+                    and i + 1 < len(lines)
+                    and (
+                        lines[i + 1].startswith("  ") or re.match(r"(- |\* |\d+\. )", lines[i + 1])
+                    )
+                )
+            ):
                 if re.match(r"(- |\* |\d+\. )", lines[i]):
                     width = len(re.match(r"(- |\* |\d+\. +)", lines[i]).group(0))
                     items.append([lines[i][width:]])
                 else:
-                    items[-1].append(lines[i][min(indent_of(lines[i]), width):] if lines[i].strip() else "")
+                    items[-1].append(
+                        lines[i][min(indent_of(lines[i]), width) :] if lines[i].strip() else ""
+                    )
                 i += 1
             inner = [markdown("\n".join(item), source) for item in items]
-            inner = [re.sub(r"^<p>(.*?)</p>$", r"\1", t, flags=re.S) if t.count("<p>") == 1 else t for t in inner]
+            inner = [
+                re.sub(r"^<p>(.*?)</p>$", r"\1", t, flags=re.S) if t.count("<p>") == 1 else t
+                for t in inner
+            ]
             result.append("<%s>%s</%s>" % (kind, "".join("<li>%s</li>" % t for t in inner), kind))
         elif line.startswith("> "):
             end = i
             while end < len(lines) and lines[end].startswith(">"):
                 end += 1
-            result.append("<blockquote>%s</blockquote>" % markdown("\n".join(k[2:] for k in lines[i:end]), source))
+            result.append(
+                "<blockquote>%s</blockquote>"
+                % markdown("\n".join(k[2:] for k in lines[i:end]), source)
+            )
             i = end
         else:
             end = i
-            while end < len(lines) and lines[end].strip() and not re.match(r"#+ |```|- |\d+\. ", lines[end]):
+            while (
+                end < len(lines)
+                and lines[end].strip()
+                and not re.match(r"#+ |```|- |\d+\. ", lines[end])
+            ):
                 end += 1
             end = max(end, i + 1)
             result.append("<p>%s</p>" % inline("\n".join(k.strip() for k in lines[i:end]), source))
@@ -168,14 +227,17 @@ def markdown(text, source):
     return "\n".join(result)
 
 
-# ---- the pages ----------------------------------------------------------------------------------------------------------------
+# ---- the pages -----------------------------------------------------------------------------------
 
 for source, path in source_of.items():
     text = open(source, encoding="utf-8").read()
     if source == "docs/mainpage.md":
         text = re.sub(r"\\(page|section|mainpage|anchor)\b.*", "", text)
     title = re.search(r"^# (.*)", text, re.M)
-    pages[path] = (re.sub(r" *\{#.*\}", "", title.group(1)) if title else "vdi", markdown(text, source))
+    pages[path] = (
+        re.sub(r" *\{#.*\}", "", title.group(1)) if title else "vdi",
+        markdown(text, source),
+    )
 
 
 def reference():
@@ -190,27 +252,60 @@ def reference():
 
     def code(text, header):
         up = "../" * header.count("/")
-        return re.sub(r"\bvdi_[a-z0-9_]+\b", lambda m: '<a href="%s%s">%s</a>' % (up, known[m.group(0)].replace("#", ".html#"), m.group(0))
-                      if m.group(0) in known else m.group(0), html.escape(text, quote=False))
+        return re.sub(
+            r"\bvdi_[a-z0-9_]+\b",
+            lambda m: '<a href="%s%s">%s</a>'
+            % (up, known[m.group(0)].replace("#", ".html#"), m.group(0))
+            if m.group(0) in known
+            else m.group(0),
+            html.escape(text, quote=False),
+        )
 
     def said(entry, header):
         return "<p>%s</p>" % code(entry["doc"], header) if entry.get("doc") else ""
 
     def declared(kind, e, header):
         if kind == "functions":
-            text = "%s %s(%s);" % (e["returns"], e["name"], ", ".join(one(p) for p in e["params"]) or "void")
+            text = "%s %s(%s);" % (
+                e["returns"],
+                e["name"],
+                ", ".join(one(p) for p in e["params"]) or "void",
+            )
             return "<pre><code>%s</code></pre>%s" % (code(text, header), said(e, header))
         if kind == "callbacks":
-            text = "typedef %s (*%s)(%s);" % (e["returns"], e["name"], ", ".join(one(p) for p in e["params"]))
+            text = "typedef %s (*%s)(%s);" % (
+                e["returns"],
+                e["name"],
+                ", ".join(one(p) for p in e["params"]),
+            )
             return "<pre><code>%s</code></pre>%s" % (code(text, header), said(e, header))
         if kind in ("structs", "enums"):
             rows = e["fields"] if kind == "structs" else e["values"]
-            lines = "".join("<tr><td><code>%s</code></td><td>%s</td></tr>" % (
-                code(one(r), header) if kind == "structs" else "%s = %s" % (r["name"], r["value"]), code(r.get("doc", ""), header)) for r in rows)
-            return '%s<div class="wide"><table class="members">%s</table></div>' % (said(e, header), lines)
+            lines = "".join(
+                "<tr><td><code>%s</code></td><td>%s</td></tr>"
+                % (
+                    code(one(r), header)
+                    if kind == "structs"
+                    else "%s = %s" % (r["name"], r["value"]),
+                    code(r.get("doc", ""), header),
+                )
+                for r in rows
+            )
+            return '%s<div class="wide"><table class="members">%s</table></div>' % (
+                said(e, header),
+                lines,
+            )
         if kind == "constants":
-            return "<pre><code>#define %s %s</code></pre>%s" % (e["name"], html.escape(str(e["value"])), said(e, header))
-        return "<pre><code>typedef struct %s %s;</code></pre>%s" % (e["name"], e["name"], said(e, header))
+            return "<pre><code>#define %s %s</code></pre>%s" % (
+                e["name"],
+                html.escape(str(e["value"])),
+                said(e, header),
+            )
+        return "<pre><code>typedef struct %s %s;</code></pre>%s" % (
+            e["name"],
+            e["name"],
+            said(e, header),
+        )
 
     def one(p):
         if "(*)" in p["type"]:
@@ -225,12 +320,20 @@ def reference():
         text = heads[header]
         title, _, rest = text.partition("\n\n")
         title = " ".join(title.split())
-        body = ["<h1>%s</h1><p>%s</p>" % (header, html.escape(title)),
-                '<pre class="head"><code>%s</code></pre>' % code(rest.rstrip(), header)]
+        body = [
+            "<h1>%s</h1><p>%s</p>" % (header, html.escape(title)),
+            '<pre class="head"><code>%s</code></pre>' % code(rest.rstrip(), header),
+        ]
         for kind, e in of[header]:
             name = e["name"]
-            body.append('<section id="%s">%s%s</section>' % (name or e["values"][0]["name"],
-                                                             "<h3>%s</h3>" % name if name else "", declared(kind, e, header)))
+            body.append(
+                '<section id="%s">%s%s</section>'
+                % (
+                    name or e["values"][0]["name"],
+                    "<h3>%s</h3>" % name if name else "",
+                    declared(kind, e, header),
+                )
+            )
         pages["reference/%s.html" % header[:-2]] = (header, "\n".join(body))
         index.append((header, title, len(of[header])))
     lines, room = [], ""
@@ -238,9 +341,17 @@ def reference():
         if header.split("/")[0] != room:
             room = header.split("/")[0]
             lines.append("</ul><h3>%s</h3><ul>" % room)
-        lines.append('<li><a href="%s.html">%s</a>: %s</li>' % (header[:-2], header, html.escape(title)))
+        lines.append(
+            '<li><a href="%s.html">%s</a>: %s</li>' % (header[:-2], header, html.escape(title))
+        )
     main_title, main_body = pages["reference/index.html"]
-    pages["reference/index.html"] = ("Reference", "<h1>Reference</h1>" + "".join(lines)[5:] + "</ul><hr>" + re.sub("<h1.*?</h1>", "", main_body, count=1))
+    pages["reference/index.html"] = (
+        "Reference",
+        "<h1>Reference</h1>"
+        + "".join(lines)[5:]
+        + "</ul><hr>"
+        + re.sub("<h1.*?</h1>", "", main_body, count=1),
+    )
 
 
 def examples():
@@ -252,35 +363,67 @@ def examples():
         opening = re.match(r"/\*(.*?)\*/", text, re.S).group(1)
         first = " ".join(re.sub(r"\n \* ?", "\n", opening).strip().split("\n\n")[0].split())
         first = re.sub(r"^[a-z0-9_]+\.c *[-:] *|^examples/[a-z0-9_]+\.c *[-:] *", "", first)
-        body = "<h1>%s</h1><p>%s</p><pre><code>%s</code></pre>" % (name, html.escape(first[:1].upper() + first[1:]), html.escape(text))
+        body = "<h1>%s</h1><p>%s</p><pre><code>%s</code></pre>" % (
+            name,
+            html.escape(first[:1].upper() + first[1:]),
+            html.escape(text),
+        )
         result = os.path.join(printed, name[:-2] + ".txt")
         if os.path.exists(result):
-            body += "<h2>It prints</h2><pre><code>%s</code></pre>" % html.escape(open(result).read()[:20000])
+            body += "<h2>It prints</h2><pre><code>%s</code></pre>" % html.escape(
+                open(result).read()[:20000]
+            )
         pages["examples/%s.html" % name[:-2]] = (name, body)
         rows.append('<li><a href="%s.html">%s</a>: %s</li>' % (name[:-2], name, html.escape(first)))
-    pages["examples/index.html"] = ("Examples", "<h1>Examples</h1><p>One program for each idea, with what it prints.</p><ul>%s</ul>" % "".join(rows))
+    pages["examples/index.html"] = (
+        "Examples",
+        "<h1>Examples</h1><p>One program for each idea, with what it prints.</p><ul>%s</ul>"
+        % "".join(rows),
+    )
 
 
 reference()
 examples()
 
-# ---- writing ------------------------------------------------------------------------------------------------------------------
+# ---- writing -------------------------------------------------------------------------------------
 
-MENU = [("index.html", "vdi"), ("guide/start.html", "Start"), ("guide/index.html", "Guide"), ("results/index.html", "Results"),
-        ("examples/index.html", "Examples"), ("reference/index.html", "Reference")]
+MENU = [
+    ("index.html", "vdi"),
+    ("guide/start.html", "Start"),
+    ("guide/index.html", "Guide"),
+    ("results/index.html", "Results"),
+    ("examples/index.html", "Examples"),
+    ("reference/index.html", "Reference"),
+]
 if os.path.exists(try_page):
     MENU.append(("try/index.html", "Try it"))
 shutil.rmtree(out, ignore_errors=True)
 index = []
 for path, (title, body) in sorted(pages.items()):
     up = "../" * path.count("/")
-    menu = "".join('<a href="%s"%s>%s</a>' % (up + p, ' aria-current="page"' if p == path else "", t) for p, t in MENU)
-    document = ('<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-                '<meta name="color-scheme" content="light dark"><title>%s</title><link rel="stylesheet" href="%ssite.css"></head><body>'
-                '<header><nav>%s</nav><form role="search"><label for="search">search</label> <input id="search" type="search" '
-                'autocomplete="off"><div id="found" hidden></div></form></header><main>%s</main><footer>vdi %s</footer>'
-                '<script>const up = "%s";</script><script src="%ssearch.js"></script></body></html>'
-                % (html.escape(title if title == "vdi" else "%s - vdi" % title), up, menu, body, api["version"], up, up))
+    menu = "".join(
+        '<a href="%s"%s>%s</a>' % (up + p, ' aria-current="page"' if p == path else "", t)
+        for p, t in MENU
+    )
+    document = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark"><title>%s</title>'
+        '<link rel="stylesheet" href="%ssite.css"></head><body>'
+        '<header><nav>%s</nav><form role="search"><label for="search">search</label> '
+        '<input id="search" type="search" autocomplete="off"><div id="found" hidden></div>'
+        "</form></header><main>%s</main><footer>vdi %s</footer>"
+        '<script>const up = "%s";</script><script src="%ssearch.js"></script></body></html>'
+        % (
+            html.escape(title if title == "vdi" else "%s - vdi" % title),
+            up,
+            menu,
+            body,
+            api["version"],
+            up,
+            up,
+        )
+    )
     os.makedirs(os.path.join(out, os.path.dirname(path)), exist_ok=True)
     open(os.path.join(out, path), "w", encoding="utf-8").write(document)
     plain = re.sub(r"\s+", " ", html.unescape(re.sub("<[^>]*>", " ", body)))
@@ -294,9 +437,14 @@ if os.path.exists(try_page):
     shutil.copy(try_page, os.path.join(out, "try/index.html"))
 shutil.copy(os.path.join(here, "site.css"), out)
 open(os.path.join(out, "search.js"), "w", encoding="utf-8").write(
-    "const pages = %s;\n%s" % (json.dumps(index, ensure_ascii=False, separators=(",", ":")), open(os.path.join(here, "search.js")).read()))
+    "const pages = %s;\n%s"
+    % (
+        json.dumps(index, ensure_ascii=False, separators=(",", ":")),
+        open(os.path.join(here, "search.js")).read(),
+    )
+)
 
-# ---- every link leads somewhere -----------------------------------------------------------------------------------------------
+# ---- every link leads somewhere ------------------------------------------------------------------
 
 ids, wrong, count = {}, [], 0
 for path in pages:
