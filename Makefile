@@ -135,11 +135,11 @@ $(B)/tests/%: $(B)/tests/%.o $(IMPL)
 
 $(B)/portable/main.o: tests/portable/main.c
 	@mkdir -p $(@D)
-	$(CC) $(GNU11) $(CFLAGS) $(DEPEND) -DVDI_TEST_PORTABLE -I$(VDI_DIR) -c $< -o $@
+	$(CC) $(GNU11) $(CFLAGS) $(TEST_FLAGS) $(DEPEND) -DVDI_TEST_PORTABLE -I$(VDI_DIR) -c $< -o $@
 
 $(B)/portable/%.o: tests/%.c
 	@mkdir -p $(@D)
-	$(CC) $(GNU11) $(CFLAGS) $(DEPEND) -DVDI_TEST_PORTABLE -I$(VDI_DIR) -c $< -o $@
+	$(CC) $(GNU11) $(CFLAGS) $(TEST_FLAGS) $(DEPEND) -DVDI_TEST_PORTABLE -I$(VDI_DIR) -c $< -o $@
 
 $(B)/portable/run: $(PORTABLE) $(IMPL)
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(LIBS)

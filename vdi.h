@@ -9000,6 +9000,7 @@ typedef struct vdi_sacd_desc {
     int64_t batch;                             /**< transitions of an update */
     int64_t capacity;                          /**< of the replay buffer */
     int64_t start;        /**< uniformly random actions before the first update */
+    int64_t noise_hold;   /**< steps for which the noise of exploring actions is held */
     int64_t update_every; /**< steps of the environment for one update */
     double rate;          /**< Adam's rate for policy and temperature ... */
     double critic_rate;   /**< ... and for the critics */
@@ -9073,8 +9074,10 @@ VDI_API vdi_status vdi_sacd_act(vdi_sacd *agent, const float *obs, bool determin
  *  of vdi_sacd_act; actions whose mean is not finite are 0. */
 VDI_API vdi_status vdi_sacd_policy(vdi_sacd *agent, int64_t n, const void *obs, void *action,
                                    void *log_sd);
-/** The action of training: uniform in the first desc.start steps, then a sample. Statuses as of
- *  vdi_sacd_act. */
+/** The action of training: uniform in the first desc.start steps, then a sample, whose noise is
+ *  held for desc.noise_hold steps. Noise that is new in each step averages out in a sluggish body,
+ *  which then never leaves what it does already; each action alone is a sample of the policy either
+ *  way. Statuses as of vdi_sacd_act. */
 VDI_API vdi_status vdi_sacd_explore(vdi_sacd *agent, const float *obs, float *action);
 /** Remember a transition; `end`: 0 or VDI_ENV_ flags. Time-outs bootstrap, terminal states do not.
  *  VDI_ERR_DATA if it is not finite, VDI_ERR_ARGUMENT if an action is not in [-1,1] or `end` is
@@ -48831,6 +48834,8 @@ static const vdi_field vdi__sacd_table[] = {
     VDI_FIELD_INT(vdi_sacd_desc, capacity, 1000000, 1, VDI__SACD_EVER,
                   "transitions that are remembered"),
     VDI_FIELD_INT(vdi_sacd_desc, start, 1000, 1, VDI__SACD_EVER, "random steps before learning"),
+    VDI_FIELD_INT_FLAGS(vdi_sacd_desc, noise_hold, 1, 1, VDI__SACD_EVER, VDI_FIELD_ADDED,
+                        "steps for which the noise of exploring actions is held"),
     VDI_FIELD_INT(vdi_sacd_desc, update_every, 1, 1, VDI__SACD_EVER,
                   "steps of the environment for one update"),
     VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, rate, 3e-4, 0, 1e6, VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
@@ -49647,12 +49652,17 @@ VDI__FN vdi_status vdi__sacd_draw(vdi_sacd *g, const float *obs, vdi_rng *rng, f
     return vdi__actor_draw(&actor, obs, rng, action, log_pi);
 }
 
-VDI__DEF vdi_status vdi_sacd_act(vdi_sacd *g, const float *obs, bool deterministic, float *action) {
-    if (deterministic) return vdi__sacd_draw(g, obs, NULL, action, NULL);
-    vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_ACT, g->count.acts);
+/* A sample with the noise of an earlier or of the present one. */
+VDI__FN vdi_status vdi__sacd_sample_as(vdi_sacd *g, int64_t act, const float *obs, float *action) {
+    vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_ACT, act);
     const vdi_status status = vdi__sacd_draw(g, obs, &rng, action, NULL);
     if (status >= 0) g->count.acts++;
     return status;
+}
+
+VDI__DEF vdi_status vdi_sacd_act(vdi_sacd *g, const float *obs, bool deterministic, float *action) {
+    if (deterministic) return vdi__sacd_draw(g, obs, NULL, action, NULL);
+    return vdi__sacd_sample_as(g, g->count.acts, obs, action);
 }
 
 /* One row of the policy's output into an action; false if it is not a number. */
@@ -49720,8 +49730,12 @@ VDI__DEF vdi_status vdi_sacd_policy(vdi_sacd *g, int64_t n, const void *obs, voi
     return status;
 }
 
-VDI__DEF vdi_status vdi_sacd_explore(vdi_sacd *g, const float *obs, float *action) {
-    if (g->count.steps >= g->desc.start) return vdi_sacd_act(g, obs, false, action);
+/* In one of `lanes` environments that take turns: each has noise of its own. */
+VDI__FN vdi_status vdi__sacd_explore(vdi_sacd *g, int64_t lanes, const float *obs, float *action) {
+    if (g->count.steps >= g->desc.start) {
+        const int64_t round = g->count.acts / lanes, held = round % g->desc.noise_hold;
+        return vdi__sacd_sample_as(g, g->count.acts - held * lanes, obs, action);
+    }
     const bool finite = vdi__all_finite(obs, g->desc.observations);
     vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_ACT, g->count.acts);
     if (!finite) {
@@ -49731,6 +49745,10 @@ VDI__DEF vdi_status vdi_sacd_explore(vdi_sacd *g, const float *obs, float *actio
     g->acting->uniform(&rng, (size_t)g->desc.actions, action);
     g->count.acts++;
     return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_sacd_explore(vdi_sacd *g, const float *obs, float *action) {
+    return vdi__sacd_explore(g, 1, obs, action);
 }
 
 VDI__DEF vdi_status vdi_sacd_observe(vdi_sacd *g, const float *obs, const float *action,
@@ -50378,7 +50396,7 @@ VDI__FN vdi_status vdi__step_choose(vdi_sacd *g, vdi_env *env, vdi_sacd_episode 
         status = vdi__episode_begin(env, g->desc.seed, e, err);
     }
     if (status < 0) return status;
-    status = vdi_sacd_explore(g, e->obs, e->action);
+    status = vdi__sacd_explore(g, vdi__episode_lanes(e), e->obs, e->action);
     if (status < 0) {
         return vdi_error_set(err, status, "vdi_sacd_step",
                              "the policy has no finite action for an observation at step %lld",

@@ -386,6 +386,7 @@ static void bits_make(bit_case *c, vdi_sacd_algo algo, vdi_dtype dtype, vdi_pool
     d.composite_weight = 0.1;
     d.has_composite_weight = true;
     d.update_every = dtype == VDI_F64 ? 3 : 1;
+    d.noise_hold = dtype == VDI_F64 ? 1 : 5;
     for (int k = 0; k < RUNS; k++) {
         d.pool = k == THREADED ? pool : NULL;
         CHECK_OK(vdi_env_pendulum(&c->env[k]), err);
@@ -706,29 +707,18 @@ TEST(sacd, description) {
     static const struct {
         const char *name, *value;
     } bad[] = {
-        {"observations", "0"},
-        {"actions", "1025"},
-        {"components", "256"},
-        {"algo", "sac-e"},
-        {"batch", "-4"},
-        {"capacity", "0"},
-        {"start", "0"},
-        {"update_every", "-1"},
-        {"rate", "nan"},
-        {"critic_rate", "-1"},
-        {"last_rate", "inf"},
-        {"rate_updates", "-1"},
-        {"rate_hold", "-1"},
-        {"tau", "-1"},
-        {"gamma", "1.5"},
-        {"log_alpha", "40"},
-        {"target_entropy", "1e6"},
-        {"cagrad_c", "1"},
-        {"hidden", "3,-3"},
-        {"dtype", "int64"},
-        {"composite_weight", "-1"},
-        {"fixed_alpha", "yes"},
-        {"seed", "-1"},
+        {"observations", "0"},  {"actions", "1025"},
+        {"components", "256"},  {"algo", "sac-e"},
+        {"batch", "-4"},        {"capacity", "0"},
+        {"start", "0"},         {"noise_hold", "0"},
+        {"update_every", "-1"}, {"rate", "nan"},
+        {"critic_rate", "-1"},  {"last_rate", "inf"},
+        {"rate_updates", "-1"}, {"rate_hold", "-1"},
+        {"tau", "-1"},          {"gamma", "1.5"},
+        {"log_alpha", "40"},    {"target_entropy", "1e6"},
+        {"cagrad_c", "1"},      {"hidden", "3,-3"},
+        {"dtype", "int64"},     {"composite_weight", "-1"},
+        {"fixed_alpha", "yes"}, {"seed", "-1"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, VDI_F32);
@@ -747,8 +737,9 @@ TEST(sacd, description) {
     CHECK_SAYS(err, "weights[2]");
     d = vdi_sacd_desc_defaults();
     CHECK(d.layers == 2 && d.hidden[0] == 256 && d.hidden[1] == 256 && d.batch == 256 &&
-          d.capacity == 1000000 && d.start == 1000 && d.update_every == 1 && d.rate == 3e-4 &&
-          d.tau == 0.005 && d.gamma == 0.99 && d.cagrad_c == 0.5 && !d.has_target_entropy);
+          d.capacity == 1000000 && d.start == 1000 && d.noise_hold == 1 && d.update_every == 1 &&
+          d.rate == 3e-4 && d.tau == 0.005 && d.gamma == 0.99 && d.cagrad_c == 0.5 &&
+          !d.has_target_entropy);
     /* what depends on other fields */
     d = small_desc(VDI_SACD_SAC, VDI_F32);
     d.rate = 0.01;
@@ -976,6 +967,90 @@ TEST(sacd, actions_and_weights) {
     vdi_sacd_destroy(agent);
 }
 
+/* The noise of an action, by the policy's mean and deviation at x. */
+static double noise_of(vdi_sacd *agent, const float *x, const float *action, int k) {
+    double x64[OBS], mean[ACT], log_sd[ACT];
+    for (int i = 0; i < OBS; i++)
+        x64[i] = (double)x[i];
+    CHECK(vdi_sacd_policy(agent, 1, x64, mean, log_sd) == VDI_OK);
+    return (atanh((double)action[k]) - atanh(mean[k])) / exp(log_sd[k]);
+}
+
+/* Held is the noise, not the action: it follows the observation. */
+TEST(sacd, exploring_noise_is_held) {
+    enum { HOLD = 3, STEPS = 300 };
+    vdi_error err = {0};
+    for (int hold = 1; hold <= HOLD; hold += HOLD - 1) {
+        vdi_sacd *agent = NULL;
+        vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, VDI_F64);
+        double first = 0, second = 0, last[ACT] = {0};
+        d.noise_hold = hold;
+        CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+        remember(agent, (int)d.start);
+        for (int i = 0; i < STEPS; i++) {
+            const float x[OBS] = {0.1f * (float)(i % 7), -0.3f, 0.2f * (float)(i % 5)};
+            float action[ACT];
+            CHECK(vdi_sacd_explore(agent, x, action) == VDI_OK);
+            for (int k = 0; k < ACT; k++) {
+                const double e = noise_of(agent, x, action, k);
+                CHECK((fabs(e - last[k]) < 1e-4) == (i % hold != 0), "hold %d, step %d: %g, %g",
+                      hold, i, last[k], e);
+                last[k] = e;
+                first += e / (STEPS * ACT);
+                second += e * e / (STEPS * ACT);
+            }
+        }
+        const double independent = (double)STEPS * ACT / hold;
+        CHECK_CLOSE(first, 0, 4 / sqrt(independent));
+        CHECK_CLOSE(second, 1, 4 * sqrt(2 / independent));
+        vdi_sacd_destroy(agent);
+    }
+}
+
+/* Environments that take turns hold noise of their own. */
+TEST(sacd, each_environment_holds_its_noise) {
+    enum { HOLD = 4, LANE_COUNT = 2, ROUNDS = 40 };
+    vdi_error err = {0};
+    vdi_sacd *agent = NULL;
+    vdi_env env[LANE_COUNT];
+    vdi_sacd_episode *episode[LANE_COUNT] = {NULL, NULL};
+    double last[LANE_COUNT] = {0};
+    vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, VDI_F64);
+    d.actions = 1;
+    d.noise_hold = HOLD;
+    d.start = 8;
+    d.update_every = 1000; /* the policy stays */
+    d.capacity = 100;
+    CHECK_OK(vdi_sacd_create(&d, &agent, &err), err);
+    for (int k = 0; k < LANE_COUNT; k++) {
+        CHECK_OK(vdi_env_open("pendulum", NULL, &env[k], &err), err);
+        CHECK_OK(vdi_sacd_episode_create(agent, NULL, &episode[k], &err), err);
+        episode[k]->index = episode[k]->lane = k;
+        episode[k]->lanes = LANE_COUNT;
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        float x[LANE_COUNT][OBS];
+        for (int k = 0; k < LANE_COUNT; k++)
+            memcpy(x[k], episode[k]->obs, sizeof x[k]);
+        CHECK_OK(vdi_sacd_step_all(agent, LANE_COUNT, env, episode, NULL, NULL, &err), err);
+        for (int k = 0; k < LANE_COUNT && round >= (int)d.start / LANE_COUNT; k++) {
+            double x64[OBS] = {(double)x[k][0], (double)x[k][1], (double)x[k][2]}, mean, log_sd;
+            CHECK(vdi_sacd_policy(agent, 1, x64, &mean, &log_sd) == VDI_OK);
+            const double u = atanh((double)episode[k]->action[0]);
+            const double e = (u - atanh(mean)) / exp(log_sd);
+            CHECK((fabs(e - last[k]) < 1e-4) == (round % HOLD != 0), "round %d: %g, %g", round,
+                  last[k], e);
+            CHECK(k == 0 || fabs(e - last[0]) > 1e-4, "round %d: two with one noise", round);
+            last[k] = e;
+        }
+    }
+    for (int k = 0; k < LANE_COUNT; k++) {
+        vdi_env_close(&env[k]);
+        vdi_sacd_episode_destroy(episode[k]);
+    }
+    vdi_sacd_destroy(agent);
+}
+
 /* A policy says what its agent says, and goes on saying it while the agent learns. */
 TEST(sacd, a_policy_of_its_own) {
     vdi_error err = {0};
@@ -1090,6 +1165,7 @@ static void lanes_open(lanes_case *c) {
     vdi_sacd_desc d = small_desc(VDI_SACD_COMPOSITE, VDI_F32);
     d.actions = 1;
     d.capacity = 2000;
+    d.noise_hold = 4;
     CHECK_OK(vdi_sacd_create(&d, &c->agent, &err), err);
     for (int k = 0; k < LANES; k++) {
         CHECK_OK(vdi_env_open("pendulum", NULL, &c->env[k], &err), err);

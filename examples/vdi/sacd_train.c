@@ -14,7 +14,7 @@ enum { INFLUENCE_EVERY = 16, FAR = 30 /* times as large as 1 */ };
 /* Zero where the library's default is good. */
 typedef struct recipe {
     const char *env;
-    int64_t hidden, batch, start;
+    int64_t hidden, batch, start, noise_hold;
     double rate, last_rate, tau, gamma, target_entropy;
     bool has_target_entropy;
 } recipe;
@@ -26,6 +26,7 @@ static const recipe recipes[] = {
      .last_rate = 0.00005,
      .tau = 0.01,
      .start = 5000,
+     .noise_hold = 30,
      .has_target_entropy = true},
     {.env = "lander",
      .batch = 128,
@@ -33,6 +34,7 @@ static const recipe recipes[] = {
      .last_rate = 0.00005,
      .tau = 0.01,
      .start = 5000,
+     .noise_hold = 30,
      .has_target_entropy = true},
     {.env = "cartpole", .hidden = 64, .batch = 100, .rate = 0.001, .start = 500},
     {.env = "cartpole-discrete", .hidden = 64, .batch = 100, .rate = 0.001, .start = 500},
@@ -57,6 +59,7 @@ static void recipe_apply(const run *r, const vdi_env *env, vdi_sacd_desc *d) {
         }
         if (d->batch == 0) d->batch = c->batch;
         if (d->start == 0) d->start = c->start;
+        if (d->noise_hold == 0) d->noise_hold = c->noise_hold;
         if (d->rate == 0) real_default(&d->last_rate, c->last_rate);
         real_default(&d->rate, c->rate);
         real_default(&d->tau, c->tau);
@@ -618,6 +621,7 @@ static const option train_rows[] = {
     AGENT_OPTION("tau", "X", "auto", "tau"),
     AGENT_OPTION("gamma", "X", "auto", "gamma"),
     AGENT_OPTION("start", "N", "auto", "start"),
+    AGENT_OPTION("noise-hold", "N", "auto", "noise_hold"),
     AGENT_OPTION("update-every", "N", NULL, "update_every"),
     AGENT_OPTION("capacity", "N", NULL, "capacity"),
     AGENT_OPTION("target-entropy", "X", "auto", "target_entropy"),

@@ -35,12 +35,17 @@ VDI__FN vdi_status vdi__sacd_draw(vdi_sacd *g, const float *obs, vdi_rng *rng, f
     return vdi__actor_draw(&actor, obs, rng, action, log_pi);
 }
 
-VDI__DEF vdi_status vdi_sacd_act(vdi_sacd *g, const float *obs, bool deterministic, float *action) {
-    if (deterministic) return vdi__sacd_draw(g, obs, NULL, action, NULL);
-    vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_ACT, g->count.acts);
+/* A sample with the noise of an earlier or of the present one. */
+VDI__FN vdi_status vdi__sacd_sample_as(vdi_sacd *g, int64_t act, const float *obs, float *action) {
+    vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_ACT, act);
     const vdi_status status = vdi__sacd_draw(g, obs, &rng, action, NULL);
     if (status >= 0) g->count.acts++;
     return status;
+}
+
+VDI__DEF vdi_status vdi_sacd_act(vdi_sacd *g, const float *obs, bool deterministic, float *action) {
+    if (deterministic) return vdi__sacd_draw(g, obs, NULL, action, NULL);
+    return vdi__sacd_sample_as(g, g->count.acts, obs, action);
 }
 
 /* One row of the policy's output into an action; false if it is not a number. */
@@ -108,8 +113,12 @@ VDI__DEF vdi_status vdi_sacd_policy(vdi_sacd *g, int64_t n, const void *obs, voi
     return status;
 }
 
-VDI__DEF vdi_status vdi_sacd_explore(vdi_sacd *g, const float *obs, float *action) {
-    if (g->count.steps >= g->desc.start) return vdi_sacd_act(g, obs, false, action);
+/* In one of `lanes` environments that take turns: each has noise of its own. */
+VDI__FN vdi_status vdi__sacd_explore(vdi_sacd *g, int64_t lanes, const float *obs, float *action) {
+    if (g->count.steps >= g->desc.start) {
+        const int64_t round = g->count.acts / lanes, held = round % g->desc.noise_hold;
+        return vdi__sacd_sample_as(g, g->count.acts - held * lanes, obs, action);
+    }
     const bool finite = vdi__all_finite(obs, g->desc.observations);
     vdi_rng rng = vdi__sacd_rng(g, VDI__SACD_ACT, g->count.acts);
     if (!finite) {
@@ -119,6 +128,10 @@ VDI__DEF vdi_status vdi_sacd_explore(vdi_sacd *g, const float *obs, float *actio
     g->acting->uniform(&rng, (size_t)g->desc.actions, action);
     g->count.acts++;
     return VDI_OK;
+}
+
+VDI__DEF vdi_status vdi_sacd_explore(vdi_sacd *g, const float *obs, float *action) {
+    return vdi__sacd_explore(g, 1, obs, action);
 }
 
 VDI__DEF vdi_status vdi_sacd_observe(vdi_sacd *g, const float *obs, const float *action,

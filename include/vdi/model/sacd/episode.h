@@ -187,7 +187,7 @@ VDI__FN vdi_status vdi__step_choose(vdi_sacd *g, vdi_env *env, vdi_sacd_episode 
         status = vdi__episode_begin(env, g->desc.seed, e, err);
     }
     if (status < 0) return status;
-    status = vdi_sacd_explore(g, e->obs, e->action);
+    status = vdi__sacd_explore(g, vdi__episode_lanes(e), e->obs, e->action);
     if (status < 0) {
         return vdi_error_set(err, status, "vdi_sacd_step",
                              "the policy has no finite action for an observation at step %lld",

@@ -66,6 +66,7 @@ typedef struct vdi_sacd_desc {
     int64_t batch;                             /**< transitions of an update */
     int64_t capacity;                          /**< of the replay buffer */
     int64_t start;        /**< uniformly random actions before the first update */
+    int64_t noise_hold;   /**< steps for which the noise of exploring actions is held */
     int64_t update_every; /**< steps of the environment for one update */
     double rate;          /**< Adam's rate for policy and temperature ... */
     double critic_rate;   /**< ... and for the critics */
@@ -139,8 +140,10 @@ VDI_API vdi_status vdi_sacd_act(vdi_sacd *agent, const float *obs, bool determin
  *  of vdi_sacd_act; actions whose mean is not finite are 0. */
 VDI_API vdi_status vdi_sacd_policy(vdi_sacd *agent, int64_t n, const void *obs, void *action,
                                    void *log_sd);
-/** The action of training: uniform in the first desc.start steps, then a sample. Statuses as of
- *  vdi_sacd_act. */
+/** The action of training: uniform in the first desc.start steps, then a sample, whose noise is
+ *  held for desc.noise_hold steps. Noise that is new in each step averages out in a sluggish body,
+ *  which then never leaves what it does already; each action alone is a sample of the policy either
+ *  way. Statuses as of vdi_sacd_act. */
 VDI_API vdi_status vdi_sacd_explore(vdi_sacd *agent, const float *obs, float *action);
 /** Remember a transition; `end`: 0 or VDI_ENV_ flags. Time-outs bootstrap, terminal states do not.
  *  VDI_ERR_DATA if it is not finite, VDI_ERR_ARGUMENT if an action is not in [-1,1] or `end` is
@@ -330,6 +333,8 @@ static const vdi_field vdi__sacd_table[] = {
     VDI_FIELD_INT(vdi_sacd_desc, capacity, 1000000, 1, VDI__SACD_EVER,
                   "transitions that are remembered"),
     VDI_FIELD_INT(vdi_sacd_desc, start, 1000, 1, VDI__SACD_EVER, "random steps before learning"),
+    VDI_FIELD_INT_FLAGS(vdi_sacd_desc, noise_hold, 1, 1, VDI__SACD_EVER, VDI_FIELD_ADDED,
+                        "steps for which the noise of exploring actions is held"),
     VDI_FIELD_INT(vdi_sacd_desc, update_every, 1, 1, VDI__SACD_EVER,
                   "steps of the environment for one update"),
     VDI_FIELD_REAL_FLAGS(vdi_sacd_desc, rate, 3e-4, 0, 1e6, VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
