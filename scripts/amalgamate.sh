@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes the single file from include/vdi: amalgamate.sh [include/vdi] > vdi.h
 # First every declaration, in the order in which the headers need each other; then every implementation, in the order of the
-# umbrella; last the kernel bodies, which the file includes from itself once per pass (see kernel/each.h).
+# umbrella; last the kernel bodies for float32 and float64, which the file includes from itself once per instruction set
+# (see kernel/each.h).
 set -eu
 root=${1:-include/vdi}
 exec awk -v root="$root" '
@@ -103,17 +104,22 @@ BEGIN {
     for (k = 1; k <= count; k++) implementation(order[k])
     print "#undef VDI__BODIES\n#endif /* VDI__WANTED */"
     banner("core/names_end.h"); whole("core/names_end.h")
-    print "\n#else /* VDI__PASS: the file includes itself for one pass of kernel bodies */"
-    banner("kernel/simd.h")
-    whole("kernel/simd.h")
-    print "#if VDI__PASS == 1"
-    banner("kernel bodies"); whole("kernel/pass.h")
-    print "#endif"
-    # With the kernels where both are wanted: skipping the rest of the file takes as long as reading the bodies.
-    print "#if VDI__PASS == 2 || defined(VDI_LINALG_IMPLEMENTATION)"
-    banner("linalg bodies"); whole("linalg/pass.h")
-    print "#endif"
-    whole("kernel/simd_end.h")
+    # Both real types in one visit: to skip the rest of the file takes gcc as long as to read the bodies.
+    print "\n#else /* VDI__PASS: the file includes itself for the kernel bodies of one instruction set */"
+    for (real = 32; real <= 64; real += 32) {
+        print "#define VDI__REAL " real
+        banner("kernel/simd.h")
+        whole("kernel/simd.h")
+        print "#if VDI__PASS == 1"
+        banner("kernel bodies, float" real); whole("kernel/pass.h")
+        print "#endif"
+        # with the kernels where both are wanted, likewise
+        print "#if VDI__PASS == 2 || defined(VDI_LINALG_IMPLEMENTATION)"
+        banner("linalg bodies, float" real); whole("linalg/pass.h")
+        print "#endif"
+        whole("kernel/simd_end.h")
+        print "#undef VDI__REAL"
+    }
     print "#endif /* VDI__PASS */"
     exit failed
 }' </dev/null

@@ -161,7 +161,7 @@ step_locale() {
 step_alone() {
     need g++ g++
     for header in $(cd $TREE && find . -name '*.h' | sed 's/^..//' | sort); do
-        case $header in core/names_*.h | *_body.h | */pass.h | */each.h | */simd.h | */simd_[!s]*.h | */simd_scalar.h | */simd_sse2.h) continue ;; esac
+        case $header in core/names_*.h | *_body.h | */pass.h | */passes.h | */each.h | */simd.h | */simd_[!s]*.h | */simd_scalar.h | */simd_sse2.h) continue ;; esac
         printf '#include "%s"\n#include "%s"\ntypedef int vdi_not_empty;\n' "$header" "$header" > "$dir/alone.c"
         run gcc -std=c11 $WARN_C -fsyntax-only -I$TREE "$dir/alone.c"
         run g++ -std=c++17 -x c++ $WARN_CXX -fsyntax-only -I$TREE "$dir/alone.c"

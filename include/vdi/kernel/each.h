@@ -1,8 +1,9 @@
 /* kernel/each.h - one pass per instruction set and real type
  *
  * Not for users. The includer defines VDI__PASS (which layer's bodies: 1 kernel, 2 linalg) and
- * VDI__PASS_FILE (their list, as seen from here); this file then includes that list once per pass.
- * In the single file the list is the file itself.
+ * VDI__PASS_FILE (their passes.h, as seen from here); this file then includes that once per
+ * instruction set. In the single file it is the file itself, which has the bodies of both real
+ * types.
  * A pass is intrinsics in loops of constant counts: what gcc would do at -O2 beyond unrolling and
  * scheduling finds nothing there, and takes a third of the time.
  */
@@ -24,12 +25,7 @@
 #endif
 #if VDI__HAVE_SCALAR
 #define VDI__ISA VDI__ISA_SCALAR
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_SSE2
@@ -39,12 +35,7 @@
 #pragma GCC optimize("no-ivopts", "no-schedule-insns2")
 #endif
 #define VDI__ISA VDI__ISA_SSE2
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #if VDI__PRAGMAS
 #pragma GCC pop_options
@@ -52,42 +43,22 @@
 #endif
 #if VDI__HAVE_AVX2
 #define VDI__ISA VDI__ISA_AVX2
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_AVX512
 #define VDI__ISA VDI__ISA_AVX512
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_NEON
 #define VDI__ISA VDI__ISA_NEON
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_WASM
 #define VDI__ISA VDI__ISA_WASM
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #endif
 #if defined(__clang__)

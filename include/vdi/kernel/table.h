@@ -59,7 +59,7 @@ VDI__LINK const vdi__kernels *vdi__kernels_of(vdi_dtype dtype);
 #ifdef VDI__SINGLE_FILE
 #define VDI__PASS_FILE VDI_SELF
 #else
-#define VDI__PASS_FILE "pass.h"
+#define VDI__PASS_FILE "passes.h"
 #endif
 #include "each.h" /* repeated */
 

@@ -27,7 +27,7 @@ typedef struct vdi__linalg_kernels {
 #ifdef VDI__SINGLE_FILE
 #define VDI__PASS_FILE VDI_SELF
 #else
-#define VDI__PASS_FILE "../linalg/pass.h"
+#define VDI__PASS_FILE "../linalg/passes.h"
 #endif
 #include "../kernel/each.h" /* repeated */
 #endif
