@@ -6,12 +6,14 @@
  * For each of `folds` (5) blocks of trials: a Poisson LDS by VB-EM (the best of `starts` starts by
  * training bound, `em` steps) and a PfLDS, both trained on the other blocks and scored on this one.
  * The PfLDS starts from that Poisson LDS (from_plds=1, a linear read-out plus a network whose
- * output begins at 0: `pre` steps of the encoder alone, then `steps` of everything) or at random.
+ * output begins at 0: `pre` steps of the encoder alone, then `steps` of everything) or at random;
+ * `encoder` steps of the encoder alone, with left-out neurons to predict, come last.
  * Prints bounds in nats per bin, leave-one-neuron-out in bits per spike, and over the folds the
  * mean of the difference with its standard error.
+ * With network=0 the Poisson LDS alone.
  * Options besides: hidden, layers, rate, last, wd, mask, mask_trials, reach, open, scale, a0,
- * restarts, restart_steps, refine, lno_refine, keep (share of the training trials kept for early
- * stopping), only (one fold), verbose.
+ * restarts, restart_steps, refine, lno_refine, nodes (of LNO's quadrature, each latent dimension),
+ * keep (share of the training trials kept for early stopping), only (one fold), verbose.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,6 +155,7 @@ static vdi_vilds_desc network(int64_t d, int64_t n, uint64_t seed, bool from_pld
     tr->rate = option("rate", 5e-3);
     tr->last_rate = option("last", 0);
     tr->steps = (int64_t)option("steps", 800);
+    tr->encoder_steps = (int64_t)option("encoder", 0);
     tr->restarts = from_plds ? 1 : (int64_t)option("restarts", 1);
     tr->restart_steps = (int64_t)option("restart_steps", 200);
     tr->open_from = option("open", 0.2);
@@ -190,7 +193,8 @@ static void train_network(vdi_vilds *m, const vdi_plds *plds, vdi_vilds_data *tr
         need(vdi_flds_from_plds(m, plds, &err));
         if (encoder_steps > 0) need(vdi_flds_fit_encoder(m, train, encoder_steps, &err));
     }
-    if (option("steps", 800) > 1) need(vdi_vilds_fit(m, train, validation, NULL, NULL, &err));
+    if (option("steps", 800) > 1 || option("encoder", 0) > 0)
+        need(vdi_vilds_fit(m, train, validation, NULL, NULL, &err));
 }
 
 static void score_network(const fold *f, int64_t d, const vdi_plds *plds, uint64_t seed,
@@ -202,6 +206,7 @@ static void score_network(const fold *f, int64_t d, const vdi_plds *plds, uint64
     const vdi_tensor all = view(&f->train);
     vdi_vilds_query q = VDI__ZERO;
     vdi_vilds *m;
+    q.nodes = (int64_t)option("nodes", 0);
     need(vdi_vilds_create(&desc, &m, &err));
     if (kept) keep_back(&f->train, kept);
     vdi_vilds_data *train = take(m, vdi_tensor_slice(all, 0, 0, 1, used));
@@ -277,11 +282,16 @@ int main(int argc, char **argv) {
         vdi_score_means(f.train.trials * T, n, f.train.y, f.means);
         vdi_plds *plds = fit_plds(&f.train, atoi(argv[2]), seed, &p.train);
         score_plds(&f, plds, &p);
+        printf("fold %d: PLDS train %.4f held %.4f LNO %.4f", (int)i, p.train, p.held, p.lno);
+        if (option("network", 1) == 0) {
+            puts("");
+            vdi_plds_destroy(plds);
+            continue;
+        }
         score_network(&f, atoi(argv[2]), plds, seed, &q);
         vdi_plds_destroy(plds);
-        printf("fold %d: PLDS train %.4f held %.4f LNO %.4f | PfLDS train %.4f held %.4f refined "
-               "%.4f LNO %.4f refined %.4f\n",
-               (int)i, p.train, p.held, p.lno, q.train, q.held, q.refined, q.lno, q.lno_refined);
+        printf(" | PfLDS train %.4f held %.4f refined %.4f LNO %.4f refined %.4f\n", q.train,
+               q.held, q.refined, q.lno, q.lno_refined);
         fflush(stdout);
         difference[0][done] = q.refined - p.held;
         difference[1][done] = q.lno - p.lno;

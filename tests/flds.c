@@ -313,12 +313,69 @@ TEST(flds, encoder_first) {
     int steps = 0;
     while (vdi_vilds_step(m, data, NULL, NULL, &err) == VDI_OK)
         steps++;
-    CHECK(steps == 7, "%d steps follow", steps);
+    CHECK(steps == 7 + 3, "%d steps follow: 7, and 3 of the encoder", steps);
     free(before);
     vdi_vilds_data_destroy(data);
     vdi_vilds_destroy(m);
     vdi_plds_data_destroy(counts);
     vdi_plds_destroy(plds);
+}
+
+/* After the schedule the encoder alone moves. With all channels hidden, the bound of a step of the
+ * schedule is that of no data, whatever they are; that of a step of the encoder alone counts
+ * them. */
+TEST(flds, encoder_last) {
+    enum { B = 6, T = 10, N = 5, STEPS = 5, MORE = 4 };
+    double y[2][B * T * N], loss[2][2];
+    vdi_error err = {0};
+    vdi_rng rng = vdi_rng_make(5, 0);
+    vdi_vilds_desc desc = VDI__ZERO;
+    vdi_vilds_data_desc dd = VDI__ZERO;
+    vdi_vilds *m = NULL;
+    vdi_vilds_data *data[2] = {NULL, NULL};
+    for (int i = 0; i < 2 * B * T * N; i++)
+        y[i / (B * T * N)][i % (B * T * N)] = (double)vdi_rng_poisson(&rng, 1);
+    desc.d = 2;
+    desc.n = N;
+    desc.train.steps = STEPS;
+    desc.train.encoder_steps = MORE;
+    for (int hidden = 0; hidden < 2; hidden++) {
+        int steps = 0;
+        if (hidden) desc.train.mask_trials = 1;
+        if (hidden) desc.train.mask_rate = 0.9999;
+        CHECK_OK(vdi_vilds_create(&desc, &m, &err), err);
+        for (int k = 0; k < 2; k++) {
+            dd.y = vdi_tensor_3d(y[k], VDI_F64, B, T, N);
+            CHECK_OK(vdi_vilds_data_create(m, &dd, &data[k], &err), err);
+        }
+        for (; steps < STEPS; steps++)
+            CHECK_OK(vdi_vilds_step(m, data[0], NULL, NULL, &err), err);
+        vdi_params *p = vdi_vilds_params(m);
+        float *before = (float *)malloc((size_t)p->total * sizeof *before);
+        memcpy(before, p->values, (size_t)p->total * sizeof *before);
+        while (vdi_vilds_step(m, data[0], NULL, NULL, &err) == VDI_OK)
+            steps++;
+        CHECK(steps == STEPS + MORE, "%d steps", steps);
+        for (int64_t i = 0; i < p->count && !hidden; i++) {
+            const float *v = (const float *)p->item[i].value.data;
+            size_t bytes = vdi_tensor_bytes(p->item[i].value);
+            bool same = !memcmp(v, before + (v - (const float *)p->values), bytes);
+            bool encoder = !strncmp(p->item[i].name, "encoder", 7);
+            CHECK(same != encoder, "%s %s", p->item[i].name, same ? "has not moved" : "has moved");
+        }
+        for (int k = 0; k < 4; k++) {
+            CHECK_OK(vdi_vilds_loss(m, data[k & 1], k < 2 ? STEPS - 1 : STEPS, &loss[k / 2][k & 1],
+                                    &err),
+                     err);
+        }
+        CHECK((loss[0][0] == loss[0][1]) == (hidden == 1), "in the schedule %g, %g", loss[0][0],
+              loss[0][1]);
+        CHECK(loss[1][0] != loss[1][1], "after it %g, %g", loss[1][0], loss[1][1]);
+        free(before);
+        vdi_vilds_data_destroy(data[0]);
+        vdi_vilds_data_destroy(data[1]);
+        vdi_vilds_destroy(m);
+    }
 }
 
 /* A linear read-out of Poisson counts is a Poisson LDS, whose parameters are left as they are
@@ -330,6 +387,7 @@ TEST(flds, a_poisson_lds_is_known) {
     desc.linear = true;
     CHECK(vdi_flds_is_plds(&desc) && vdi_flds_takes_plds(&desc), "it is one");
     CHECK(vdi_flds_recipe(&desc, VDI_FLDS_FROM_PLDS).train.steps == 1, "no schedule");
+    CHECK(vdi_flds_recipe(&desc, VDI_FLDS_FROM_PLDS).train.encoder_steps == 400, "an encoder");
     CHECK(vdi_flds_recipe(&desc, VDI_FLDS_LINEAR).train.steps == 3000, "one that was asked for");
     desc.inputs = 1;
     CHECK(!vdi_flds_is_plds(&desc), "inputs");

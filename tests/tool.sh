@@ -353,6 +353,8 @@ for o in $kinds; do
     says '"lno_bits_per_spike": [-0-9]'
 done
 exits 0 'flds fit from a Poisson LDS' "$vdi" flds fit counts.npy -d 2 --recipe plds --steps 50 --em 10 --out fp --json
+says '"steps": 75'
+exits 0 'flds fit from a Poisson LDS, without steps of the encoder alone' "$vdi" flds fit counts.npy -d 2 --recipe plds --steps 50 --encoder-steps 0 --em 10 --out fp --json
 says '"steps": 50'
 exits 0 'flds fit without a network' "$vdi" flds fit counts.npy -d 1 --hidden none --steps 30 --restarts 2 --restart-steps 10 --out fn --quiet
 grep -q '"recipe": "plds"' fn/run.json
@@ -366,8 +368,12 @@ ok 'run.json tells the recipe that was chosen' $?
     printf "$(awk 'BEGIN { srand(6); for (i = 0; i < 800; i++) printf "\\%03o", rand() < .08 }')"
 } >few.npy
 exits 0 'flds fit of few spikes' "$vdi" flds fit few.npy -d 1 --hidden 5 --encoder-hidden 5 --steps 20 --restarts 2 --restart-steps 10 --em 5 --out fs
-grep -q 'recipe [a-z]*: on every fifth trial' err.txt
+grep -Eq 'recipe [a-z]*: on every fifth trial.*neurons from the others -[0-9.]+, -[0-9.]+$' err.txt
 ok 'flds fit tries two recipes where spikes are few' $?
+# the one with the higher sum of bound and left-out neurons
+awk '{ gsub(/,/, ""); for (i = 1; i <= NF; i++) if ($i ~ /^-[0-9.]+$/) v[++n] = $i }
+     END { exit !(n == 4 && ($2 == (v[2] + v[4] > v[1] + v[3] ? "plds:" : "sparse:"))) }' err.txt
+ok "the choice is by both scores: $(cat err.txt)" $?
 grep -Eq '"recipe": "(sparse|plds)"' fs/run.json
 ok 'run.json tells which of the two' $?
 # what vilds adds: real values with holes, other families of q, trials of unequal length, validation

@@ -657,10 +657,9 @@ static int64_t copied(const vdi_state *s, char *to, bool write) {
     return n;
 }
 
-/* A run that is written away in the middle goes on to the bit, restarts, validation and all; the
- * bound rises. */
-TEST(vilds, training_goes_on_to_the_bit) {
-    enum { B = 10, T = 12, N = 5 };
+/* A run that is written away after `cut` of its 70 steps goes on to the bit. */
+static void goes_on(int cut) {
+    enum { B = 10, T = 12, N = 5, STEPS = 70 };
     double *y = simulated(B, T, N, 21);
     vdi_vilds_desc desc = VDI__ZERO;
     vdi_error err = {0};
@@ -669,6 +668,7 @@ TEST(vilds, training_goes_on_to_the_bit) {
     desc.train.restarts = 2;
     desc.train.restart_steps = 15;
     desc.train.steps = 30;
+    desc.train.encoder_steps = 10;
     desc.train.batch = 4;
     desc.train.eval_every = 5;
     desc.train.seed = 3;
@@ -682,7 +682,7 @@ TEST(vilds, training_goes_on_to_the_bit) {
         validation[k] = observe(m[k], y + (B - 3) * T * N, 3, T, NULL);
     }
     for (int half = 0; half < 2; half++) {
-        for (int i = 0; i < (half ? 23 : 37); i++)
+        for (int i = 0; i < (half ? STEPS - cut : cut); i++)
             CHECK_OK(vdi_vilds_step(m[half], data[half], validation[half], NULL, &err), err);
         if (!half) {
             bytes = copied(vdi_vilds_state(m[0], true), NULL, false);
@@ -692,7 +692,7 @@ TEST(vilds, training_goes_on_to_the_bit) {
             (void)copied(vdi_vilds_state(m[1], true), state[0], true);
         }
     }
-    for (int i = 0; i < 23; i++)
+    for (int i = cut; i < STEPS; i++)
         CHECK_OK(vdi_vilds_step(m[0], data[0], validation[0], NULL, &err), err);
     for (int k = 0; k < 2; k++) {
         CHECK(vdi_vilds_step(m[k], data[k], validation[k], NULL, &err) == VDI_END,
@@ -702,10 +702,18 @@ TEST(vilds, training_goes_on_to_the_bit) {
         vdi_vilds_data_destroy(validation[k]);
         vdi_vilds_destroy(m[k]);
     }
-    CHECK(!memcmp(state[0], state[1], (size_t)bytes), "the run that was taken up differs");
+    CHECK(!memcmp(state[0], state[1], (size_t)bytes), "the run taken up after %d steps differs",
+          cut);
     free(state[0]);
     free(state[1]);
     free(y);
+}
+
+/* Restarts, validation, steps of the encoder alone and all. */
+TEST(vilds, training_goes_on_to_the_bit) {
+    goes_on(37);
+    goes_on(60);
+    goes_on(64);
 }
 
 /* Absurd rates: steps are undone, nothing ever leaves the finite numbers. */

@@ -116,6 +116,7 @@ bool vilds_predict(const vilds_model *model, const observations *o, vdi_vilds_da
     {.name = "recipe", .value = "NAME", .table = vilds_recipe_fields, .member = "recipe"}, \
     OPTION("em", "N", VDI_FIELD_INT(vilds_fit_options, em, 100, 0, 1000000, "iterations of VB-EM for each of the four starts of the Poisson LDS that --recipe plds begins with")), \
     VILDS_TRAIN("steps", "N", "train.steps"), \
+    VILDS_TRAIN("encoder-steps", "N", "train.encoder_steps"), \
     VILDS_TRAIN("restarts", "N", "train.restarts"), \
     VILDS_TRAIN("restart-steps", "N", "train.restart_steps"), \
     VILDS_TRAIN("rate", "X", "train.rate"), \

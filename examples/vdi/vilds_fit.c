@@ -206,7 +206,8 @@ static bool make(fitting *f) {
         return false;
     }
     f->t.m = f->model.m;
-    f->t.room = (train->restarts > 1 ? train->restarts * train->restart_steps : 0) + train->steps;
+    f->t.room = (train->restarts > 1 ? train->restarts * train->restart_steps : 0) + train->steps +
+                train->encoder_steps;
     f->t.trace = doubles(f->t.room * TRACE_COLUMNS);
     return vilds_data_make(&f->model, &f->y, &f->data) &&
            (!f->has_val || vilds_data_make(&f->model, &f->val_y, &f->val));

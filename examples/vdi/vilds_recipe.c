@@ -12,9 +12,10 @@
  *         plds, which finds its parameters by VB-EM and then trains the encoder alone
  *
  * `auto` asks the training data. Few spikes: sparse and plds are both trained without every fifth
- * trial, and the one whose refined bound on those is higher is the one for all trials; how much a
- * network finds in so little data is a matter of the recording. Many spikes: a Poisson LDS, whose
- * read-out is log-linear, is set against a short run of the network: where the network is not
+ * trial, and scored there by the refined bound and by how well each neuron is predicted from the
+ * others, both in nats per bin; the one with the higher sum is the one for all trials. A bound
+ * alone can rise while the prediction of left-out neurons gets worse. Many spikes: a Poisson LDS,
+ * whose read-out is log-linear, is set against a short run of the network: where the network is not
  * clearly better after 250 steps, the rates are near log-linear and one start will do; where it is,
  * it has folded the latent space somehow, many starts fold it wrongly, and only the best of several
  * can be trusted.
@@ -22,7 +23,8 @@
 #include "vilds.h"
 
 enum { AUTO_EM = 20, AUTO_STEPS = 250, AUTO_HELD = 5, AUTO_TRIALS = 10, AUTO_REFINE = 8 };
-#define AUTO_SPARSE 0.15 /* mean count of a neuron and bin */
+enum { AUTO_CELLS = 200000 }; /* most values that are left out and predicted, one trial at least */
+#define AUTO_SPARSE 0.15      /* mean count of a neuron and bin */
 /* of the Poisson LDS's gain over constant rates, by which the network has to be better */
 #define AUTO_GAIN 0.05
 
@@ -121,10 +123,47 @@ static bool observations_part(const observations *o, bool held, observations *pa
 
 static void given_take(const run *r, const vilds_fit_options *want, vdi_vilds_desc *d);
 
-/* What a recipe reaches on trials that it does not see: their refined bound per bin. */
+/* What a recipe reaches on trials that it does not see, in nats per bin: their refined bound, and
+ * log p of each neuron given the others, summed over neurons. */
+typedef struct trial_scores {
+    double bound, left_out;
+} trial_scores;
+
+/* The first trials of `o`, as many as have at most AUTO_CELLS values. */
+static observations first_trials(const observations *o) {
+    observations some = *o;
+    const int64_t fit = AUTO_CELLS / (o->T * o->n);
+    some.trials = fit < 1 ? 1 : fit < o->trials ? fit : o->trials;
+    vdi_tensor *by_trial[] = {&some.y, &some.u, &some.offset};
+    for (int i = 0; i < (int)VDI__COUNT(by_trial); i++) {
+        if (vdi_tensor_ok(*by_trial[i]) && by_trial[i]->ndim == 3 &&
+            by_trial[i]->shape[0] == o->trials)
+            *by_trial[i] = vdi_tensor_slice(*by_trial[i], 0, 0, 1, some.trials);
+    }
+    return some;
+}
+
+/* log p of each value given the other neurons of its trial, summed over neurons, per bin. */
+static int left_out_score(vilds_model *model, const observations *held, double *per_bin) {
+    vdi_error err = {0};
+    vdi_vilds_data *data = NULL;
+    vdi_vilds_query q = {0};
+    observations some = first_trials(held);
+    if (!vilds_data_make(model, &some, &data)) return FAILED;
+    const int64_t d = vdi_vilds_description(model->m)->d, cells = some.trials * some.T * some.n;
+    double *log_p = doubles(cells);
+    q.nodes = d <= 3 ? 5 : d == 4 ? 3 : 2;
+    const vdi_status status =
+        vdi_vilds_predict(model->m, data, VDI_VILDS_LEAVE_ONE_OUT, &q, log_p, NULL, &err);
+    *per_bin = vdi_sum(VDI_F64, (size_t)cells, log_p) / (double)vdi_vilds_data_total_bins(data);
+    free(log_p);
+    vdi_vilds_data_destroy(data);
+    return status < 0 ? fail_error(&err, held->file) : DONE;
+}
+
 static int recipe_try(run *r, const vilds_fit_options *want, observations *train,
                       observations *held, const vdi_vilds_desc *desc, vdi_flds_kind kind,
-                      double *bound) {
+                      trial_scores *scores) {
     vdi_error err = {0};
     vilds_model model = {0};
     vdi_vilds_data *data = NULL, *unseen = NULL;
@@ -150,8 +189,10 @@ static int recipe_try(run *r, const vilds_fit_options *want, observations *train
         }
         progress_end(r);
         q.refine = AUTO_REFINE;
-        if (!interrupted() && (status < 0 || vdi_vilds_score(model.m, unseen, &q, bound, &err) < 0))
+        if (!interrupted() &&
+            (status < 0 || vdi_vilds_score(model.m, unseen, &q, &scores->bound, &err) < 0))
             code = fail_error(&err, train->file);
+        if (code == DONE && !interrupted()) code = left_out_score(&model, held, &scores->left_out);
     }
     vdi_vilds_data_destroy(data);
     vdi_vilds_data_destroy(unseen);
@@ -163,7 +204,7 @@ static int recipe_try(run *r, const vilds_fit_options *want, observations *train
 static int recipe_by_trials(run *r, const vilds_fit_options *want, const observations *o,
                             const vdi_vilds_desc *desc, const char **out) {
     observations train, held;
-    double sparse = 0, plds = 0;
+    trial_scores sparse = {0}, plds = {0};
     int code = FAILED;
     bool ok = observations_part(o, false, &train);
     ok = observations_part(o, true, &held) && ok;
@@ -174,12 +215,12 @@ static int recipe_by_trials(run *r, const vilds_fit_options *want, const observa
     observations_free(&held);
     if (code != DONE) return code;
     if (interrupted()) return INTERRUPTED;
-    *out = plds > sparse ? "plds" : "sparse";
+    *out = plds.bound + plds.left_out > sparse.bound + sparse.left_out ? "plds" : "sparse";
     if (!r->quiet) {
         fprintf(stderr,
                 "recipe %s: on every fifth trial, which was left out for this, a refined bound of "
-                "%.4f nats per bin by sparse, %.4f by plds\n",
-                *out, sparse, plds);
+                "%.4f nats per bin by sparse, %.4f by plds; neurons from the others %.4f, %.4f\n",
+                *out, sparse.bound, plds.bound, sparse.left_out, plds.left_out);
     }
     return DONE;
 }

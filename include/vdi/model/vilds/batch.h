@@ -76,6 +76,7 @@ typedef struct vdi__vilds_packer {
     size_t row; /* bytes of n values */
     int64_t n, gap, x_rows;
     bool by_bin, hidden, quiet; /* masks by bin; some channels left out; some bin shows nothing */
+    bool counted;               /* those that are left out are hidden from the encoder alone */
     char *x, *y, *mask, *indicator, *offset;
     double *silent, *u;
     int64_t *length, *first, *trial, *from;
@@ -173,8 +174,10 @@ VDI__FN void vdi__vilds_pack_masks(vdi__vilds_packer *p, const vdi__vilds_place 
     for (int64_t j = 0; p->hidden && j < n; j++) {
         if (vdi__vilds_visible(at, j)) continue;
         vdi__vilds_blank(p->dtype, p->x + (size_t)at->x_row * p->row, it->length, n, j);
-        vdi__vilds_blank(p->dtype, p->y + (size_t)at->row * p->row, it->length, n, j);
-        vdi__vilds_blank(p->dtype, mask, it->length, n, j);
+        if (!p->counted) {
+            vdi__vilds_blank(p->dtype, p->y + (size_t)at->row * p->row, it->length, n, j);
+            vdi__vilds_blank(p->dtype, mask, it->length, n, j);
+        }
         if (!p->by_bin) vdi_dtype_store(p->dtype, p->indicator, at->i * n + j, 1);
         for (int64_t r = 0; p->by_bin && r < it->length; r++)
             vdi_dtype_store(p->dtype, p->indicator, (at->x_row + r) * n + j, 1);
@@ -199,12 +202,13 @@ VDI__FN double vdi__vilds_pack_constant(const vdi__vilds_packer *p, const vdi__v
     const int64_t n = p->n, from = (it->trial * data->T + it->first) * n;
     double sum = 0;
     if (it->first == 0 && it->length == data->length[it->trial]) {
-        for (int64_t j = 0; j < n; j++)
-            if (vdi__vilds_visible(at, j)) sum += data->factorial[it->trial * n + j];
+        for (int64_t j = 0; j < n; j++) {
+            if (p->counted || vdi__vilds_visible(at, j)) sum += data->factorial[it->trial * n + j];
+        }
         return sum;
     }
     for (int64_t c = 0; c < it->length * n; c++) {
-        if (!vdi__vilds_visible(at, c % n)) continue;
+        if (!p->counted && !vdi__vilds_visible(at, c % n)) continue;
         sum += data->log_factorial[from + c];
     }
     return sum;
@@ -279,6 +283,7 @@ VDI__FN vdi_status vdi__vilds_pack(vdi_vilds *m, vdi_vilds_data *data, const vdi
     p.row = (size_t)p.n * vdi_dtype_size(p.dtype);
     p.by_bin = data->seen != NULL;
     p.hidden = visible != NULL;
+    p.counted = visible && vdi__vilds_encoder_alone(m);
     b->info.trials = count;
     for (int64_t i = 0; i < count; i++) {
         b->info.T = VDI__MAX(b->info.T, item[i].length);

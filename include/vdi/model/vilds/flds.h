@@ -31,7 +31,7 @@
 typedef enum vdi_flds_kind {
     VDI_FLDS_DENSE = 0, /**< many spikes a bin, tuning not monotone: many starts, Q0 and x0 fixed */
     VDI_FLDS_SPARSE,    /**< few spikes: gentler rates, Q0 and x0 free, a penalty on the decoder's
-                             weights */
+                             weights; ends with steps of the encoder alone, as FROM_PLDS does */
     VDI_FLDS_SMOOTH,    /**< rates near log-linear in the latent: one start; gentler rates, Q0 and
                              x0 free, the same penalty */
     VDI_FLDS_FROM_PLDS, /**< few spikes and few trials: the read-out of a Poisson LDS, to which a
@@ -92,15 +92,16 @@ typedef struct vdi__flds_row {
     bool skip;       /* unless the decoder is linear: a linear read-out beside it */
     bool free_start; /* Q0 and x0 are trained */
     double first_scale, a0, rate, weight_decay, open_from, open_to;
-    int64_t steps, restarts, restart_steps;
+    int64_t steps, encoder_steps, restarts, restart_steps;
 } vdi__flds_row;
 
 static const vdi__flds_row vdi__flds_rows[] = {
-    {"dense", false, false, 2.5, 0, 1e-2, 0, 0, 0, 1500, 16, 250},
-    {"sparse", false, true, 2.5, 0.95, 5e-3, 1, 0.2, 0.3, 800, 16, 200},
-    {"smooth", false, true, 1, 0.95, 5e-3, 1, 0, 0, 1000, 1, 250},
-    {"plds", true, true, 1, 0.95, 5e-3, 1, 0, 1e-9, 800, 1, 200}, /* open from the first step on */
-    {"linear", false, true, 1, 0.95, 1e-2, 0, 0, 0, 3000, 4, 250},
+    {"dense", false, false, 2.5, 0, 1e-2, 0, 0, 0, 1500, 0, 16, 250},
+    {"sparse", false, true, 2.5, 0.95, 5e-3, 1, 0.2, 0.3, 800, 400, 16, 200},
+    {"smooth", false, true, 1, 0.95, 5e-3, 1, 0, 0, 1000, 0, 1, 250},
+    {"plds", true, true, 1, 0.95, 5e-3, 1, 0, 1e-9, 800, 400, 1,
+     200}, /* open from the first step on */
+    {"linear", false, true, 1, 0.95, 1e-2, 0, 0, 0, 3000, 0, 4, 250},
 };
 
 VDI__DEF int vdi_flds_recipe_count(void) { return (int)VDI__COUNT(vdi__flds_rows); }
@@ -135,6 +136,11 @@ VDI__DEF vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kin
     if (d.a0 == 0) d.a0 = row->a0;
     if (t->rate == 0) t->rate = found ? 1e-5 : row->rate;
     if (t->weight_decay == 0) t->weight_decay = row->weight_decay;
+    /* a schedule of another length has steps of the encoder alone in proportion */
+    if (t->encoder_steps == 0 && (found || t->steps == 0))
+        t->encoder_steps = row->encoder_steps;
+    else if (t->encoder_steps == 0)
+        t->encoder_steps = t->steps * row->encoder_steps / row->steps;
     if (t->steps == 0) t->steps = found ? 1 : row->steps;
     if (t->restarts == 0) t->restarts = row->restarts;
     if (t->restart_steps == 0) t->restart_steps = row->restart_steps;
@@ -197,8 +203,9 @@ VDI__DEF vdi_status vdi_flds_fit_encoder(vdi_vilds *m, vdi_vilds_data *data, int
     }
     m->desc.train.restarts = 1;
     m->desc.train.steps = steps > 0 ? steps : 400;
-    m->desc.train.rate = 1e-2;
-    m->desc.train.last_rate = 1e-3;
+    m->desc.train.encoder_steps = 0;
+    m->desc.train.rate = VDI__VILDS_ENCODER_RATE;
+    m->desc.train.last_rate = 0.1 * VDI__VILDS_ENCODER_RATE;
     vdi_vilds_resume_from_here(m);
     const vdi_status status = vdi_vilds_fit(m, data, NULL, NULL, NULL, err);
     for (int64_t i = 0; i < count; i++)

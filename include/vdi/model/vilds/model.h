@@ -84,6 +84,19 @@ VDI__FN vdi_rng vdi__vilds_rng(uint64_t seed, int what, int64_t a, int64_t b) {
     return vdi_rng_make(seed ^ (uint64_t)what << 56, (uint64_t)a << 24 ^ (uint64_t)b);
 }
 
+/* Starts before the full schedule: none if there is but one. */
+VDI__FN int64_t vdi__vilds_starts(const vdi_vilds *m) {
+    return m->desc.train.restarts > 1 ? m->desc.train.restarts : 0;
+}
+VDI__FN bool vdi__vilds_in_schedule(const vdi_vilds *m) {
+    return m->run.start >= vdi__vilds_starts(m);
+}
+/* Is the schedule over, so that the encoder alone goes on? */
+VDI__FN bool vdi__vilds_encoder_alone(const vdi_vilds *m) {
+    const int64_t after = m->run.step - m->desc.train.steps;
+    return vdi__vilds_in_schedule(m) && after >= 0 && after < m->desc.train.encoder_steps;
+}
+
 VDI__FN double vdi__vilds_get(const vdi_param *p, int64_t i) {
     return vdi_dtype_load(p->value.dtype, p->value.data, i);
 }

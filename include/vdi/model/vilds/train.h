@@ -7,7 +7,9 @@
  *     vdi_vilds_fit(model, data, NULL, NULL, NULL, &err);   or all of it at once
  *
  * A run is `restarts` starts of `restart_steps` steps each, of which the best by training bound
- * continues, and then the full schedule; with one start it is the schedule alone. A step draws a
+ * continues, and then the full schedule; with one start it is the schedule alone. `encoder_steps`
+ * more leave all but the encoder as it is: their bound counts the neurons that are left out too, so
+ * that the posterior of the others learns to predict them. A step draws a
  * batch, leaves neurons out, and takes one step of Adam on minus its bound. A step whose bound or
  * gradient is not finite is undone, and the next ones are shorter. Between steps vdi_vilds_state
  * holds all that a run needs to continue with the same bits.
@@ -57,6 +59,8 @@ VDI_API void vdi_vilds_resume_from_here(vdi_vilds *m);
 
 /* The spectral radius that A keeps below. */
 #define VDI__VILDS_RADIUS 0.9995
+/* The first rate of steps of the encoder alone; the last one is a tenth of it. */
+#define VDI__VILDS_ENCODER_RATE 1e-2
 
 /* ======== the loss of a step ================================================================== */
 
@@ -186,12 +190,14 @@ VDI__FN double vdi__vilds_gate(const vdi_vilds_train *tr, double fraction) {
 VDI__DEF vdi_status vdi_vilds_loss(vdi_vilds *m, vdi_vilds_data *data, int64_t step, double *loss,
                                    vdi_error *err) {
     const vdi_vilds_train *tr = &m->desc.train;
-    const double gate = m->run.gate;
+    const vdi__vilds_training kept = m->run;
     vdi_status status = vdi__vilds_fits(m, data, "vdi_vilds_loss", err);
     if (status < 0) return status;
+    m->run.start = vdi__vilds_starts(m);
+    m->run.step = step;
     m->run.gate = vdi__vilds_gate(tr, (double)step / (double)tr->steps);
     status = vdi__vilds_gradient(m, data, tr->restarts, step, loss, err);
-    m->run.gate = gate;
+    m->run = kept;
     return status;
 }
 
@@ -201,25 +207,19 @@ VDI__FN void vdi__vilds_copy(vdi_vilds *m, void *to, const void *from) {
     memcpy(to, from, vdi__vilds_bytes(m));
 }
 
-/* Starts before the full schedule: none if there is but one. */
-VDI__FN int64_t vdi__vilds_starts(const vdi_vilds *m) {
-    return m->desc.train.restarts > 1 ? m->desc.train.restarts : 0;
-}
-VDI__FN bool vdi__vilds_in_schedule(const vdi_vilds *m) {
-    return m->run.start >= vdi__vilds_starts(m);
-}
-
 /* The rate of the step at hand, and the encoder's window. */
 VDI__FN double vdi__vilds_schedule(vdi_vilds *m) {
     const vdi_vilds_train *tr = &m->desc.train;
-    const double step = (double)m->run.step, fraction = step / (double)tr->steps;
+    const bool full = vdi__vilds_in_schedule(m), alone = vdi__vilds_encoder_alone(m);
+    const double step = (double)(m->run.step - (alone ? tr->steps : 0));
     const double ramp = tr->warmup ? VDI__MIN(1.0, (step + 1) / (double)tr->warmup) : 1;
-    const bool full = vdi__vilds_in_schedule(m);
-    double rate = tr->rate;
-    if (full)
-        rate = tr->last_rate + 0.5 * (tr->rate - tr->last_rate) * (1 + cos(VDI_PI * fraction));
+    const double fraction = step / (double)(alone ? tr->encoder_steps : tr->steps);
+    const double first = alone ? VDI__VILDS_ENCODER_RATE : tr->rate;
+    const double last = alone ? 0.1 * VDI__VILDS_ENCODER_RATE : tr->last_rate;
+    double rate = first;
+    if (full) rate = last + 0.5 * (first - last) * (1 + cos(VDI_PI * fraction));
     rate *= ramp * m->run.scale;
-    m->run.gate = full ? vdi__vilds_gate(tr, fraction) : 0;
+    m->run.gate = alone ? 1 : full ? vdi__vilds_gate(tr, fraction) : 0;
     vdi_optim_set_rate(m->optim, rate > 1e-12 ? rate : 1e-12);
     return rate;
 }
@@ -239,6 +239,14 @@ VDI__FN void vdi__vilds_decay(vdi_vilds *m, const vdi_vilds_data *data) {
     }
 }
 
+/* Nothing but the encoder learns in this step. */
+VDI__FN void vdi__vilds_hold(vdi_vilds *m) {
+    for (int64_t i = 0; i < m->params->count; i++) {
+        const vdi_param *p = &m->params->item[i];
+        if (strncmp(p->name, "encoder", 7) != 0) vdi_tensor_fill(p->grad, 0);
+    }
+}
+
 /* Gradient and step; what the next step falls back on if this one goes too far is kept. */
 VDI__FN vdi_status vdi__vilds_try_step(vdi_vilds *m, vdi_vilds_data *data, double *elbo,
                                        vdi_error *err) {
@@ -246,7 +254,10 @@ VDI__FN vdi_status vdi__vilds_try_step(vdi_vilds *m, vdi_vilds_data *data, doubl
     const vdi_status status = vdi__vilds_gradient(m, data, m->run.start, m->run.step, &loss, err);
     if (status < 0) return status;
     *elbo = -loss;
-    if (m->desc.train.weight_decay > 0) vdi__vilds_decay(m, data);
+    if (vdi__vilds_encoder_alone(m))
+        vdi__vilds_hold(m);
+    else if (m->desc.train.weight_decay > 0)
+        vdi__vilds_decay(m, data);
     vdi__vilds_copy(m, m->safe, m->params->values);
     vdi__vilds_copy(m, m->safe_m, vdi__vilds_moment(m, 0));
     vdi__vilds_copy(m, m->safe_v, vdi__vilds_moment(m, 1));
@@ -346,12 +357,25 @@ VDI__FN void vdi__vilds_validate(vdi_vilds *m, vdi_vilds_data *validation) {
     if (tr->patience && run->stale >= tr->patience) run->step = tr->steps;
 }
 
+/* The schedule is over: the parameters that were best on validation, and what steps of the encoder
+ * alone begin with. */
+VDI__FN void vdi__vilds_finish_schedule(vdi_vilds *m) {
+    if (m->run.have_best) vdi__vilds_copy(m, m->params->values, m->best);
+    m->run.gate = 1;
+    if (m->desc.train.encoder_steps == 0) return;
+    m->run.scale = 1;
+    vdi_optim_reset(m->optim);
+    vdi__vilds_copy(m, m->safe, m->params->values);
+    vdi__vilds_copy(m, m->safe_m, vdi__vilds_moment(m, 0));
+    vdi__vilds_copy(m, m->safe_v, vdi__vilds_moment(m, 1));
+}
+
 VDI__FN void vdi__vilds_report(const vdi_vilds *m, double rate, vdi_vilds_progress *p) {
     const vdi_vilds_train *tr = &m->desc.train;
     const vdi__vilds_training *run = &m->run;
     const int64_t starts = vdi__vilds_starts(m);
     p->step = run->done;
-    p->steps = starts * tr->restart_steps + tr->steps;
+    p->steps = starts * tr->restart_steps + tr->steps + tr->encoder_steps;
     p->start = run->start;
     p->starts = starts;
     p->elbo = run->elbo;
@@ -383,8 +407,8 @@ VDI__DEF vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds
         run->ready = status >= 0;
     }
     if (status < 0) return status;
-    const bool full = vdi__vilds_in_schedule(m);
-    if (full && run->step >= tr->steps) return VDI_END;
+    const bool full = vdi__vilds_in_schedule(m), alone = vdi__vilds_encoder_alone(m);
+    if (full && run->step >= tr->steps + tr->encoder_steps) return VDI_END;
     const double rate = vdi__vilds_schedule(m);
     status = vdi__vilds_try_step(m, data, &elbo, &why);
     if (status >= 0) {
@@ -400,12 +424,10 @@ VDI__DEF vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds
     run->done++;
     if (!full && run->step >= tr->restart_steps)
         status = vdi__vilds_finish_start(m, data, err);
-    else if (full && validation && vdi__vilds_validates(m))
+    else if (full && !alone && validation && vdi__vilds_validates(m))
         vdi__vilds_validate(m, validation);
-    if (vdi__vilds_in_schedule(m) && run->step >= tr->steps) {
-        if (run->have_best) vdi__vilds_copy(m, m->params->values, m->best);
-        run->gate = 1;
-    }
+    if (vdi__vilds_in_schedule(m) && !alone && run->step >= tr->steps)
+        vdi__vilds_finish_schedule(m);
     if (p) vdi__vilds_report(m, rate, p);
     return status;
 }

@@ -79,6 +79,8 @@ typedef vdi_var (*vdi_log_joint_fn)(vdi_tape *t, vdi_var z, vdi_var y, vdi_var m
 /** How a model is trained. Zero is the default of each field (vdi_vilds_desc_fields). */
 typedef struct vdi_vilds_train {
     int64_t steps;         /**< of the full schedule */
+    int64_t encoder_steps; /**< after it, of the encoder alone, whose posterior then has to
+                                predict the channels that are left out as well */
     int64_t batch;         /**< trials in a step */
     int64_t window;        /**< bins of a random window of a longer trial; 0: whole trials */
     int64_t samples;       /**< reparameterised samples in a step */
@@ -272,6 +274,8 @@ static const vdi_field vdi__vilds_fields[] = {
     VDI__VILDS_REAL(a0, 0.99, -1, 1, VDI_FIELD_ADDED | VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
                     "the dynamics start as A = a0 I"),
     VDI__VILDS_INT(train.steps, 1500, 1, 1e12, VDI_FIELD_ADDED, "of the full schedule"),
+    VDI__VILDS_INT(train.encoder_steps, 0, 0, 1e12, VDI_FIELD_ADDED,
+                   "of the encoder alone behind the schedule, to predict hidden channels"),
     VDI__VILDS_INT(train.batch, 20, 1, 1e9, VDI_FIELD_ADDED, "trials in a step"),
     VDI__VILDS_INT(train.window, 0, 0, 1e12, VDI_FIELD_ADDED,
                    "bins of random windows of longer trials; 0: whole trials"),
