@@ -1507,9 +1507,15 @@
  *
  * Time is spent in the kernels. The code around them checks, walks and calls; gcc takes twice as
  * long for it at -O2 as at -O1, and small products, solvers and OASIS are as fast. So, where the
- * user asks for more than -O1, these bodies are compiled at -O1; glue_end.h goes back to the user's
- * level. Random numbers, the dispatch of kernels and the tape's nodes are outside this region: a
- * node would take a quarter longer. Nothing happens with other compilers, at -O0 and at -Os.
+ * user asks for more than -O1, these bodies are compiled at -O1, without those of its passes that
+ * find nothing here in a seventh of the time (points-to analysis and branch prediction do: OASIS
+ * would take half as long again). glue_end.h goes back to the user's level. Random numbers, the
+ * dispatch of kernels and the tape's nodes are outside this region: a node would take a quarter
+ * longer. Nothing happens with other compilers, at -O0 and at -Os.
+ *
+ * One warning is off with the passes: gcc's search for variables without a value needs dominator
+ * optimisation to see which branches go together, and otherwise reports variables that are set on
+ * every way to their use. At -Os nothing is left out, and it still searches (make check-gcc).
  */
 #if !defined(VDI_STATIC) || defined(VDI_CORE_IMPLEMENTATION)
 
@@ -2173,7 +2179,7 @@ VDI_API vdi_status vdi_fields_read(const vdi_fields *fields, void *desc, const v
 #endif
 
 /* ======== core/glue_end.h ======== */
-/* core/glue_end.h - back to the user's level of optimisation, after glue_begin.h */
+/* core/glue_end.h - back to the user's level of optimisation and warnings, after glue_begin.h */
 #if !defined(VDI_STATIC) || defined(VDI_CORE_IMPLEMENTATION)
 
 /* ======== core/rng.h ======== */
@@ -6000,6 +6006,8 @@ typedef vdi_var (*vdi_log_joint_fn)(vdi_tape *t, vdi_var z, vdi_var y, vdi_var m
 /** How a model is trained. Zero is the default of each field (vdi_vilds_desc_fields). */
 typedef struct vdi_vilds_train {
     int64_t steps;         /**< of the full schedule */
+    int64_t encoder_steps; /**< after it, of the encoder alone, whose posterior then has to
+                                predict the channels that are left out as well */
     int64_t batch;         /**< trials in a step */
     int64_t window;        /**< bins of a random window of a longer trial; 0: whole trials */
     int64_t samples;       /**< reparameterised samples in a step */
@@ -6349,7 +6357,9 @@ VDI_API vdi_var vdi_trial_param(vdi_tape *t, const vdi_trial_info *info, int64_t
  *     vdi_vilds_fit(model, data, NULL, NULL, NULL, &err);   or all of it at once
  *
  * A run is `restarts` starts of `restart_steps` steps each, of which the best by training bound
- * continues, and then the full schedule; with one start it is the schedule alone. A step draws a
+ * continues, and then the full schedule; with one start it is the schedule alone. `encoder_steps`
+ * more leave all but the encoder as it is: their bound counts the neurons that are left out too, so
+ * that the posterior of the others learns to predict them. A step draws a
  * batch, leaves neurons out, and takes one step of Adam on minus its bound. A step whose bound or
  * gradient is not finite is undone, and the next ones are shorter. Between steps vdi_vilds_state
  * holds all that a run needs to continue with the same bits.
@@ -6726,7 +6736,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_flds_canonical(vdi_vilds *m, vdi_vilds_data
 typedef enum vdi_flds_kind {
     VDI_FLDS_DENSE = 0, /**< many spikes a bin, tuning not monotone: many starts, Q0 and x0 fixed */
     VDI_FLDS_SPARSE,    /**< few spikes: gentler rates, Q0 and x0 free, a penalty on the decoder's
-                             weights */
+                             weights; ends with steps of the encoder alone, as FROM_PLDS does */
     VDI_FLDS_SMOOTH,    /**< rates near log-linear in the latent: one start; gentler rates, Q0 and
                              x0 free, the same penalty */
     VDI_FLDS_FROM_PLDS, /**< few spikes and few trials: the read-out of a Poisson LDS, to which a
@@ -10757,7 +10767,11 @@ VDI_API VDI_NODISCARD vdi_status vdi_policy_save_c(const char *path, vdi_policy 
 /* ======== core/glue_begin.h, implementation ======== */
 #if defined(VDI__BODIES) && VDI__PRAGMAS
 #pragma GCC push_options
-#pragma GCC optimize("O1")
+#pragma GCC optimize("O1", "no-tree-dominator-opts", "no-tree-bit-ccp", "no-tree-sink")
+#pragma GCC optimize("no-forward-propagate", "no-dse", "no-tree-reassoc")
+#pragma GCC optimize("no-cprop-registers", "no-shrink-wrap")
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
 /* ======== core/text.h, implementation ======== */
@@ -12384,6 +12398,7 @@ VDI__DEF vdi_status vdi_fields_read(const vdi_fields *fields, void *desc, const 
 
 /* ======== core/glue_end.h, implementation ======== */
 #if defined(VDI__BODIES) && VDI__PRAGMAS
+#pragma GCC diagnostic pop
 #pragma GCC pop_options
 #endif
 
@@ -14081,13 +14096,14 @@ VDI__FN void vdi__gemm_batch(const vdi__gemm_path *path, const vdi__gemm_args *g
 #ifdef VDI__SINGLE_FILE
 #define VDI__PASS_FILE VDI_SELF
 #else
-#define VDI__PASS_FILE "pass.h"
+#define VDI__PASS_FILE "passes.h"
 #endif
 /* kernel/each.h - one pass per instruction set and real type
  *
  * Not for users. The includer defines VDI__PASS (which layer's bodies: 1 kernel, 2 linalg) and
- * VDI__PASS_FILE (their list, as seen from here); this file then includes that list once per pass.
- * In the single file the list is the file itself.
+ * VDI__PASS_FILE (their passes.h, as seen from here); this file then includes that once per
+ * instruction set. In the single file it is the file itself, which has the bodies of both real
+ * types.
  * A pass is intrinsics in loops of constant counts: what gcc would do at -O2 beyond unrolling and
  * scheduling finds nothing there, and takes a third of the time.
  */
@@ -14109,12 +14125,7 @@ VDI__FN void vdi__gemm_batch(const vdi__gemm_path *path, const vdi__gemm_args *g
 #endif
 #if VDI__HAVE_SCALAR
 #define VDI__ISA VDI__ISA_SCALAR
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_SSE2
@@ -14124,12 +14135,7 @@ VDI__FN void vdi__gemm_batch(const vdi__gemm_path *path, const vdi__gemm_args *g
 #pragma GCC optimize("no-ivopts", "no-schedule-insns2")
 #endif
 #define VDI__ISA VDI__ISA_SSE2
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #if VDI__PRAGMAS
 #pragma GCC pop_options
@@ -14137,42 +14143,22 @@ VDI__FN void vdi__gemm_batch(const vdi__gemm_path *path, const vdi__gemm_args *g
 #endif
 #if VDI__HAVE_AVX2
 #define VDI__ISA VDI__ISA_AVX2
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_AVX512
 #define VDI__ISA VDI__ISA_AVX512
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_NEON
 #define VDI__ISA VDI__ISA_NEON
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_WASM
 #define VDI__ISA VDI__ISA_WASM
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #endif
 #if defined(__clang__)
@@ -15046,13 +15032,14 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 #ifdef VDI__SINGLE_FILE
 #define VDI__PASS_FILE VDI_SELF
 #else
-#define VDI__PASS_FILE "../linalg/pass.h"
+#define VDI__PASS_FILE "../linalg/passes.h"
 #endif
 /* kernel/each.h - one pass per instruction set and real type
  *
  * Not for users. The includer defines VDI__PASS (which layer's bodies: 1 kernel, 2 linalg) and
- * VDI__PASS_FILE (their list, as seen from here); this file then includes that list once per pass.
- * In the single file the list is the file itself.
+ * VDI__PASS_FILE (their passes.h, as seen from here); this file then includes that once per
+ * instruction set. In the single file it is the file itself, which has the bodies of both real
+ * types.
  * A pass is intrinsics in loops of constant counts: what gcc would do at -O2 beyond unrolling and
  * scheduling finds nothing there, and takes a third of the time.
  */
@@ -15074,12 +15061,7 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 #endif
 #if VDI__HAVE_SCALAR
 #define VDI__ISA VDI__ISA_SCALAR
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_SSE2
@@ -15089,12 +15071,7 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 #pragma GCC optimize("no-ivopts", "no-schedule-insns2")
 #endif
 #define VDI__ISA VDI__ISA_SSE2
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #if VDI__PRAGMAS
 #pragma GCC pop_options
@@ -15102,42 +15079,22 @@ VDI__DEF void vdi_sgd_kernel(vdi_dtype dtype, size_t n, void *w, const void *g, 
 #endif
 #if VDI__HAVE_AVX2
 #define VDI__ISA VDI__ISA_AVX2
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_AVX512
 #define VDI__ISA VDI__ISA_AVX512
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_NEON
 #define VDI__ISA VDI__ISA_NEON
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #endif
 #if VDI__HAVE_WASM
 #define VDI__ISA VDI__ISA_WASM
-#define VDI__REAL 32
 #include VDI__PASS_FILE
-#undef VDI__REAL
-#define VDI__REAL 64
-#include VDI__PASS_FILE
-#undef VDI__REAL
 #undef VDI__ISA
 #endif
 #if defined(__clang__)
@@ -15169,7 +15126,11 @@ VDI__INLINE const vdi__linalg_kernels *vdi__linalg_of(vdi_dtype dtype) {
 /* ======== core/glue_begin.h, implementation ======== */
 #if defined(VDI__BODIES) && VDI__PRAGMAS
 #pragma GCC push_options
-#pragma GCC optimize("O1")
+#pragma GCC optimize("O1", "no-tree-dominator-opts", "no-tree-bit-ccp", "no-tree-sink")
+#pragma GCC optimize("no-forward-propagate", "no-dse", "no-tree-reassoc")
+#pragma GCC optimize("no-cprop-registers", "no-shrink-wrap")
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
 /* ======== linalg/dense.h, implementation ======== */
@@ -17366,6 +17327,7 @@ VDI__DEF void vdi_poisson_lognormal(size_t count, const double *y, const double 
 
 /* ======== core/glue_end.h, implementation ======== */
 #if defined(VDI__BODIES) && VDI__PRAGMAS
+#pragma GCC diagnostic pop
 #pragma GCC pop_options
 #endif
 
@@ -18795,7 +18757,11 @@ VDI__DEF vdi_var vdi_var_where(vdi_tape *t, vdi_var mv, vdi_var av, vdi_var bv) 
 /* ======== core/glue_begin.h, implementation ======== */
 #if defined(VDI__BODIES) && VDI__PRAGMAS
 #pragma GCC push_options
-#pragma GCC optimize("O1")
+#pragma GCC optimize("O1", "no-tree-dominator-opts", "no-tree-bit-ccp", "no-tree-sink")
+#pragma GCC optimize("no-forward-propagate", "no-dse", "no-tree-reassoc")
+#pragma GCC optimize("no-cprop-registers", "no-shrink-wrap")
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
 /* ======== grad/reduce_ops.h, implementation ======== */
@@ -31374,6 +31340,8 @@ static const vdi_field vdi__vilds_fields[] = {
     VDI__VILDS_REAL(a0, 0.99, -1, 1, VDI_FIELD_ADDED | VDI_FIELD_ABOVE | VDI_FIELD_BELOW,
                     "the dynamics start as A = a0 I"),
     VDI__VILDS_INT(train.steps, 1500, 1, 1e12, VDI_FIELD_ADDED, "of the full schedule"),
+    VDI__VILDS_INT(train.encoder_steps, 0, 0, 1e12, VDI_FIELD_ADDED,
+                   "of the encoder alone behind the schedule, to predict hidden channels"),
     VDI__VILDS_INT(train.batch, 20, 1, 1e9, VDI_FIELD_ADDED, "trials in a step"),
     VDI__VILDS_INT(train.window, 0, 0, 1e12, VDI_FIELD_ADDED,
                    "bins of random windows of longer trials; 0: whole trials"),
@@ -32727,6 +32695,19 @@ VDI__FN vdi_rng vdi__vilds_rng(uint64_t seed, int what, int64_t a, int64_t b) {
     return vdi_rng_make(seed ^ (uint64_t)what << 56, (uint64_t)a << 24 ^ (uint64_t)b);
 }
 
+/* Starts before the full schedule: none if there is but one. */
+VDI__FN int64_t vdi__vilds_starts(const vdi_vilds *m) {
+    return m->desc.train.restarts > 1 ? m->desc.train.restarts : 0;
+}
+VDI__FN bool vdi__vilds_in_schedule(const vdi_vilds *m) {
+    return m->run.start >= vdi__vilds_starts(m);
+}
+/* Is the schedule over, so that the encoder alone goes on? */
+VDI__FN bool vdi__vilds_encoder_alone(const vdi_vilds *m) {
+    const int64_t after = m->run.step - m->desc.train.steps;
+    return vdi__vilds_in_schedule(m) && after >= 0 && after < m->desc.train.encoder_steps;
+}
+
 VDI__FN double vdi__vilds_get(const vdi_param *p, int64_t i) {
     return vdi_dtype_load(p->value.dtype, p->value.data, i);
 }
@@ -33196,6 +33177,7 @@ typedef struct vdi__vilds_packer {
     size_t row; /* bytes of n values */
     int64_t n, gap, x_rows;
     bool by_bin, hidden, quiet; /* masks by bin; some channels left out; some bin shows nothing */
+    bool counted;               /* those that are left out are hidden from the encoder alone */
     char *x, *y, *mask, *indicator, *offset;
     double *silent, *u;
     int64_t *length, *first, *trial, *from;
@@ -33293,8 +33275,10 @@ VDI__FN void vdi__vilds_pack_masks(vdi__vilds_packer *p, const vdi__vilds_place 
     for (int64_t j = 0; p->hidden && j < n; j++) {
         if (vdi__vilds_visible(at, j)) continue;
         vdi__vilds_blank(p->dtype, p->x + (size_t)at->x_row * p->row, it->length, n, j);
-        vdi__vilds_blank(p->dtype, p->y + (size_t)at->row * p->row, it->length, n, j);
-        vdi__vilds_blank(p->dtype, mask, it->length, n, j);
+        if (!p->counted) {
+            vdi__vilds_blank(p->dtype, p->y + (size_t)at->row * p->row, it->length, n, j);
+            vdi__vilds_blank(p->dtype, mask, it->length, n, j);
+        }
         if (!p->by_bin) vdi_dtype_store(p->dtype, p->indicator, at->i * n + j, 1);
         for (int64_t r = 0; p->by_bin && r < it->length; r++)
             vdi_dtype_store(p->dtype, p->indicator, (at->x_row + r) * n + j, 1);
@@ -33319,12 +33303,13 @@ VDI__FN double vdi__vilds_pack_constant(const vdi__vilds_packer *p, const vdi__v
     const int64_t n = p->n, from = (it->trial * data->T + it->first) * n;
     double sum = 0;
     if (it->first == 0 && it->length == data->length[it->trial]) {
-        for (int64_t j = 0; j < n; j++)
-            if (vdi__vilds_visible(at, j)) sum += data->factorial[it->trial * n + j];
+        for (int64_t j = 0; j < n; j++) {
+            if (p->counted || vdi__vilds_visible(at, j)) sum += data->factorial[it->trial * n + j];
+        }
         return sum;
     }
     for (int64_t c = 0; c < it->length * n; c++) {
-        if (!vdi__vilds_visible(at, c % n)) continue;
+        if (!p->counted && !vdi__vilds_visible(at, c % n)) continue;
         sum += data->log_factorial[from + c];
     }
     return sum;
@@ -33399,6 +33384,7 @@ VDI__FN vdi_status vdi__vilds_pack(vdi_vilds *m, vdi_vilds_data *data, const vdi
     p.row = (size_t)p.n * vdi_dtype_size(p.dtype);
     p.by_bin = data->seen != NULL;
     p.hidden = visible != NULL;
+    p.counted = visible && vdi__vilds_encoder_alone(m);
     b->info.trials = count;
     for (int64_t i = 0; i < count; i++) {
         b->info.T = VDI__MAX(b->info.T, item[i].length);
@@ -34469,6 +34455,8 @@ VDI__FN vdi_status vdi__natural_refine(vdi_vilds *m, vdi__vilds_batch *b, int64_
 
 /* The spectral radius that A keeps below. */
 #define VDI__VILDS_RADIUS 0.9995
+/* The first rate of steps of the encoder alone; the last one is a tenth of it. */
+#define VDI__VILDS_ENCODER_RATE 1e-2
 
 /* ======== the loss of a step ================================================================== */
 
@@ -34598,12 +34586,14 @@ VDI__FN double vdi__vilds_gate(const vdi_vilds_train *tr, double fraction) {
 VDI__DEF vdi_status vdi_vilds_loss(vdi_vilds *m, vdi_vilds_data *data, int64_t step, double *loss,
                                    vdi_error *err) {
     const vdi_vilds_train *tr = &m->desc.train;
-    const double gate = m->run.gate;
+    const vdi__vilds_training kept = m->run;
     vdi_status status = vdi__vilds_fits(m, data, "vdi_vilds_loss", err);
     if (status < 0) return status;
+    m->run.start = vdi__vilds_starts(m);
+    m->run.step = step;
     m->run.gate = vdi__vilds_gate(tr, (double)step / (double)tr->steps);
     status = vdi__vilds_gradient(m, data, tr->restarts, step, loss, err);
-    m->run.gate = gate;
+    m->run = kept;
     return status;
 }
 
@@ -34613,25 +34603,19 @@ VDI__FN void vdi__vilds_copy(vdi_vilds *m, void *to, const void *from) {
     memcpy(to, from, vdi__vilds_bytes(m));
 }
 
-/* Starts before the full schedule: none if there is but one. */
-VDI__FN int64_t vdi__vilds_starts(const vdi_vilds *m) {
-    return m->desc.train.restarts > 1 ? m->desc.train.restarts : 0;
-}
-VDI__FN bool vdi__vilds_in_schedule(const vdi_vilds *m) {
-    return m->run.start >= vdi__vilds_starts(m);
-}
-
 /* The rate of the step at hand, and the encoder's window. */
 VDI__FN double vdi__vilds_schedule(vdi_vilds *m) {
     const vdi_vilds_train *tr = &m->desc.train;
-    const double step = (double)m->run.step, fraction = step / (double)tr->steps;
+    const bool full = vdi__vilds_in_schedule(m), alone = vdi__vilds_encoder_alone(m);
+    const double step = (double)(m->run.step - (alone ? tr->steps : 0));
     const double ramp = tr->warmup ? VDI__MIN(1.0, (step + 1) / (double)tr->warmup) : 1;
-    const bool full = vdi__vilds_in_schedule(m);
-    double rate = tr->rate;
-    if (full)
-        rate = tr->last_rate + 0.5 * (tr->rate - tr->last_rate) * (1 + cos(VDI_PI * fraction));
+    const double fraction = step / (double)(alone ? tr->encoder_steps : tr->steps);
+    const double first = alone ? VDI__VILDS_ENCODER_RATE : tr->rate;
+    const double last = alone ? 0.1 * VDI__VILDS_ENCODER_RATE : tr->last_rate;
+    double rate = first;
+    if (full) rate = last + 0.5 * (first - last) * (1 + cos(VDI_PI * fraction));
     rate *= ramp * m->run.scale;
-    m->run.gate = full ? vdi__vilds_gate(tr, fraction) : 0;
+    m->run.gate = alone ? 1 : full ? vdi__vilds_gate(tr, fraction) : 0;
     vdi_optim_set_rate(m->optim, rate > 1e-12 ? rate : 1e-12);
     return rate;
 }
@@ -34651,6 +34635,14 @@ VDI__FN void vdi__vilds_decay(vdi_vilds *m, const vdi_vilds_data *data) {
     }
 }
 
+/* Nothing but the encoder learns in this step. */
+VDI__FN void vdi__vilds_hold(vdi_vilds *m) {
+    for (int64_t i = 0; i < m->params->count; i++) {
+        const vdi_param *p = &m->params->item[i];
+        if (strncmp(p->name, "encoder", 7) != 0) vdi_tensor_fill(p->grad, 0);
+    }
+}
+
 /* Gradient and step; what the next step falls back on if this one goes too far is kept. */
 VDI__FN vdi_status vdi__vilds_try_step(vdi_vilds *m, vdi_vilds_data *data, double *elbo,
                                        vdi_error *err) {
@@ -34658,7 +34650,10 @@ VDI__FN vdi_status vdi__vilds_try_step(vdi_vilds *m, vdi_vilds_data *data, doubl
     const vdi_status status = vdi__vilds_gradient(m, data, m->run.start, m->run.step, &loss, err);
     if (status < 0) return status;
     *elbo = -loss;
-    if (m->desc.train.weight_decay > 0) vdi__vilds_decay(m, data);
+    if (vdi__vilds_encoder_alone(m))
+        vdi__vilds_hold(m);
+    else if (m->desc.train.weight_decay > 0)
+        vdi__vilds_decay(m, data);
     vdi__vilds_copy(m, m->safe, m->params->values);
     vdi__vilds_copy(m, m->safe_m, vdi__vilds_moment(m, 0));
     vdi__vilds_copy(m, m->safe_v, vdi__vilds_moment(m, 1));
@@ -34758,12 +34753,25 @@ VDI__FN void vdi__vilds_validate(vdi_vilds *m, vdi_vilds_data *validation) {
     if (tr->patience && run->stale >= tr->patience) run->step = tr->steps;
 }
 
+/* The schedule is over: the parameters that were best on validation, and what steps of the encoder
+ * alone begin with. */
+VDI__FN void vdi__vilds_finish_schedule(vdi_vilds *m) {
+    if (m->run.have_best) vdi__vilds_copy(m, m->params->values, m->best);
+    m->run.gate = 1;
+    if (m->desc.train.encoder_steps == 0) return;
+    m->run.scale = 1;
+    vdi_optim_reset(m->optim);
+    vdi__vilds_copy(m, m->safe, m->params->values);
+    vdi__vilds_copy(m, m->safe_m, vdi__vilds_moment(m, 0));
+    vdi__vilds_copy(m, m->safe_v, vdi__vilds_moment(m, 1));
+}
+
 VDI__FN void vdi__vilds_report(const vdi_vilds *m, double rate, vdi_vilds_progress *p) {
     const vdi_vilds_train *tr = &m->desc.train;
     const vdi__vilds_training *run = &m->run;
     const int64_t starts = vdi__vilds_starts(m);
     p->step = run->done;
-    p->steps = starts * tr->restart_steps + tr->steps;
+    p->steps = starts * tr->restart_steps + tr->steps + tr->encoder_steps;
     p->start = run->start;
     p->starts = starts;
     p->elbo = run->elbo;
@@ -34795,8 +34803,8 @@ VDI__DEF vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds
         run->ready = status >= 0;
     }
     if (status < 0) return status;
-    const bool full = vdi__vilds_in_schedule(m);
-    if (full && run->step >= tr->steps) return VDI_END;
+    const bool full = vdi__vilds_in_schedule(m), alone = vdi__vilds_encoder_alone(m);
+    if (full && run->step >= tr->steps + tr->encoder_steps) return VDI_END;
     const double rate = vdi__vilds_schedule(m);
     status = vdi__vilds_try_step(m, data, &elbo, &why);
     if (status >= 0) {
@@ -34812,12 +34820,10 @@ VDI__DEF vdi_status vdi_vilds_step(vdi_vilds *m, vdi_vilds_data *data, vdi_vilds
     run->done++;
     if (!full && run->step >= tr->restart_steps)
         status = vdi__vilds_finish_start(m, data, err);
-    else if (full && validation && vdi__vilds_validates(m))
+    else if (full && !alone && validation && vdi__vilds_validates(m))
         vdi__vilds_validate(m, validation);
-    if (vdi__vilds_in_schedule(m) && run->step >= tr->steps) {
-        if (run->have_best) vdi__vilds_copy(m, m->params->values, m->best);
-        run->gate = 1;
-    }
+    if (vdi__vilds_in_schedule(m) && !alone && run->step >= tr->steps)
+        vdi__vilds_finish_schedule(m);
     if (p) vdi__vilds_report(m, rate, p);
     return status;
 }
@@ -37257,15 +37263,16 @@ typedef struct vdi__flds_row {
     bool skip;       /* unless the decoder is linear: a linear read-out beside it */
     bool free_start; /* Q0 and x0 are trained */
     double first_scale, a0, rate, weight_decay, open_from, open_to;
-    int64_t steps, restarts, restart_steps;
+    int64_t steps, encoder_steps, restarts, restart_steps;
 } vdi__flds_row;
 
 static const vdi__flds_row vdi__flds_rows[] = {
-    {"dense", false, false, 2.5, 0, 1e-2, 0, 0, 0, 1500, 16, 250},
-    {"sparse", false, true, 2.5, 0.95, 5e-3, 1, 0.2, 0.3, 800, 16, 200},
-    {"smooth", false, true, 1, 0.95, 5e-3, 1, 0, 0, 1000, 1, 250},
-    {"plds", true, true, 1, 0.95, 5e-3, 1, 0, 1e-9, 800, 1, 200}, /* open from the first step on */
-    {"linear", false, true, 1, 0.95, 1e-2, 0, 0, 0, 3000, 4, 250},
+    {"dense", false, false, 2.5, 0, 1e-2, 0, 0, 0, 1500, 0, 16, 250},
+    {"sparse", false, true, 2.5, 0.95, 5e-3, 1, 0.2, 0.3, 800, 400, 16, 200},
+    {"smooth", false, true, 1, 0.95, 5e-3, 1, 0, 0, 1000, 0, 1, 250},
+    {"plds", true, true, 1, 0.95, 5e-3, 1, 0, 1e-9, 800, 400, 1,
+     200}, /* open from the first step on */
+    {"linear", false, true, 1, 0.95, 1e-2, 0, 0, 0, 3000, 0, 4, 250},
 };
 
 VDI__DEF int vdi_flds_recipe_count(void) { return (int)VDI__COUNT(vdi__flds_rows); }
@@ -37300,6 +37307,11 @@ VDI__DEF vdi_vilds_desc vdi_flds_recipe(const vdi_vilds_desc *desc, vdi_flds_kin
     if (d.a0 == 0) d.a0 = row->a0;
     if (t->rate == 0) t->rate = found ? 1e-5 : row->rate;
     if (t->weight_decay == 0) t->weight_decay = row->weight_decay;
+    /* a schedule of another length has steps of the encoder alone in proportion */
+    if (t->encoder_steps == 0 && (found || t->steps == 0))
+        t->encoder_steps = row->encoder_steps;
+    else if (t->encoder_steps == 0)
+        t->encoder_steps = t->steps * row->encoder_steps / row->steps;
     if (t->steps == 0) t->steps = found ? 1 : row->steps;
     if (t->restarts == 0) t->restarts = row->restarts;
     if (t->restart_steps == 0) t->restart_steps = row->restart_steps;
@@ -37362,8 +37374,9 @@ VDI__DEF vdi_status vdi_flds_fit_encoder(vdi_vilds *m, vdi_vilds_data *data, int
     }
     m->desc.train.restarts = 1;
     m->desc.train.steps = steps > 0 ? steps : 400;
-    m->desc.train.rate = 1e-2;
-    m->desc.train.last_rate = 1e-3;
+    m->desc.train.encoder_steps = 0;
+    m->desc.train.rate = VDI__VILDS_ENCODER_RATE;
+    m->desc.train.last_rate = 0.1 * VDI__VILDS_ENCODER_RATE;
     vdi_vilds_resume_from_here(m);
     const vdi_status status = vdi_vilds_fit(m, data, NULL, NULL, NULL, err);
     for (int64_t i = 0; i < count; i++)
@@ -57541,6 +57554,7 @@ VDI__DEF vdi_status vdi_policy_save_c(const char *path, vdi_policy *p, const cha
 
 /* ======== core/glue_end.h, implementation ======== */
 #if defined(VDI__BODIES) && VDI__PRAGMAS
+#pragma GCC diagnostic pop
 #pragma GCC pop_options
 #endif
 #undef VDI__BODIES
@@ -57690,7 +57704,8 @@ VDI__DEF vdi_status vdi_policy_save_c(const char *path, vdi_policy *p, const cha
 #endif
 #endif
 
-#else /* VDI__PASS: the file includes itself for one pass of kernel bodies */
+#else /* VDI__PASS: the file includes itself for the kernel bodies of one instruction set */
+#define VDI__REAL 32
 
 /* ======== kernel/simd.h ======== */
 /* kernel/simd.h - the vector language of one pass
@@ -58465,7 +58480,7 @@ VDI__DEF vdi_status vdi_policy_save_c(const char *path, vdi_policy *p, const cha
 #endif
 #if VDI__PASS == 1
 
-/* ======== kernel bodies ======== */
+/* ======== kernel bodies, float32 ======== */
 /* kernel/pass.h - the kernel bodies, in the order of one pass; no guard: included once per pass */
 /* kernel/functions_body.h - exp, log and their kin on one vector; one pass
  *
@@ -60236,7 +60251,7 @@ static const vdi__kernels VDI_PN(vdi__kernels) = {{VDI__UNARY_LIST(VDI__X_UNARY)
 #endif
 #if VDI__PASS == 2 || defined(VDI_LINALG_IMPLEMENTATION)
 
-/* ======== linalg bodies ======== */
+/* ======== linalg bodies, float32 ======== */
 /* linalg/pass.h - the bodies of linalg, in the order of one pass; no guard: included once per
  * pass */
 /* linalg/dense_body.h - Cholesky, LDL' and triangular solves of one pass, and plane rotations
@@ -61891,4 +61906,4207 @@ static const vdi__linalg_kernels VDI_PN(vdi__linalg_kernels) = {
 #undef VDI_VGETMANT
 #undef VDI_TBLOCK
 #undef VDI_TRANSPOSE
+#undef VDI__REAL
+#define VDI__REAL 64
+
+/* ======== kernel/simd.h ======== */
+/* kernel/simd.h - the vector language of one pass
+ *
+ * Not for users. A kernel body is compiled once per pass, that is per instruction set (VDI__ISA)
+ * and real type (VDI__REAL 32 or 64). This header turns the two numbers into the words the bodies
+ * are written in; simd_end.h takes them away again, so that none leaves the header. All words of
+ * one pass mean the same on every path:
+ *
+ *   VDI_T, VDI_IT         the real type, the signed integer of its size
+ *   VDI_V, VDI_I, VDI_M   vector of VDI_W reals, of as many integers, and what a comparison yields
+ *   VDI_PN(name)          name with the pass's suffix: name_avx2_f32
+ *   VDI_KERNEL            before a kernel: static, with the pass's target attribute
+ *   VDI_LOCAL             before a helper that is always inlined into kernels; VDI_SHARED: one that
+ *                         never is
+ *   VDI_VLOAD(p) VDI_VSTORE(p,v) VDI_VSET1(x) VDI_VZERO()   no alignment asked
+ *   VDI_TAIL, VDI_VTAIL(n), VDI_VLOADT(p,t) VDI_VSTORET(p,t,v)   the first n lanes, 0 <= n <=
+ *   VDI_W; the others load as 0,
+ *                                nothing beyond them is touched
+ *   VDI_VLOADOR(p,t,v)           as VDI_VLOADT, but the other lanes come from v
+ *   VDI_VFIRST(v)                lane 0, a real
+ *   VDI_VLANE(v,j)               lane j in every lane; where it is one instruction (ask #ifdef)
+ *   VDI_VHADD(v), VDI_VHMAX(v)   one real: lanes j and j + VDI_W/2 first, then on by halves; the
+ *                                maximum is of lanes without NaN
+ *   VDI_VADD SUB MUL DIV SQRT ABS NEG   as IEEE says
+ *   VDI_VMIN(a,b) = a < b ? a : b, VDI_VMAX(a,b) = a > b ? a : b   (so a NaN in b, or in a only,
+ *   gives b)
+ *   VDI_VFMA(a,b,c) = a*b + c, VDI_VFNMA(a,b,c) = c - a*b   one rounding where VDI_FMA is 1, else
+ *   two
+ *   VDI_VLT LE GT GE EQ NE, VDI_MAND MOR MNOT, VDI_MANY(m)   comparisons (false on NaN; NE true),
+ *   masks, "any lane?"
+ *   VDI_VSEL(m,a,b)              m ? a : b
+ *   VDI_VAND OR XOR              bits of reals
+ *   VDI_VBITS(v) VDI_IBITS(i)    reinterpret real as integer and back
+ *   VDI_ISET1 IADD ISUB IAND IOR IXOR ISHL(i,n) ISHR(i,n) ISAR(i,n) integer lanes; n is a constant
+ *   VDI_TBLOCK, VDI_TRANSPOSE(s,lds,d,ldd)   d[j*ldd + i] = s[i*lds + j] for i, j < VDI_TBLOCK
+ *   VDI_VSCALEF(v,n) VDI_VGETEXP(v) VDI_VGETMANT(v)   AVX-512 alone (ask #ifdef): v * 2^n,
+ *                                                     floor(log2 v), v * 2^-k in
+ *                                [0.75,1.5); right for denormals, and 0, inf, NaN give what log
+ *                                needs
+ *   VDI_MANT, VDI_EMAX    bits of the mantissa (23, 52), exponent bias (127, 1023)
+ *   VDI_MAGIC             1.5 * 2^mantissa: x + MAGIC - MAGIC rounds to the nearest integer, and
+ *                         the low bits of x + MAGIC are it
+ *
+ * House rules for bodies: a product that feeds a sum is written with FMA (then no compiler can
+ * contract it another way); tails use VDI_VTAIL, never a scalar remainder loop; pointers come in as
+ * void, since one table type serves both real types.
+ */
+#define VDI__CAT3_(a, b, c) a##b##c
+#define VDI__CAT3(a, b, c) VDI__CAT3_(a, b, c)
+#define VDI_PN(name) VDI__CAT3(name, VDI__ISA_SUFFIX, VDI__REAL_SUFFIX)
+/* AVX-512 borrows from AVX2 what gains nothing by longer vectors, and has the same bits on both. */
+#if VDI__ISA == VDI__ISA_AVX512 && VDI__HAVE_AVX2
+#define VDI_BORROWS 1
+#define VDI_LENT(name) VDI__CAT3(name, _avx2, VDI__REAL_SUFFIX)
+#else
+#define VDI_BORROWS 0
+#define VDI_LENT(name) VDI_PN(name)
+#endif
+
+#if VDI__REAL == 32
+#define VDI_T float
+#define VDI_IT int32_t
+#define VDI_UT uint32_t
+#define VDI_MANT 23
+#define VDI_EMAX 127
+#define VDI_MAGIC 12582912.0f
+#define VDI_DT VDI_F32
+#define VDI__REAL_SUFFIX _f32
+#else
+#define VDI_T double
+#define VDI_IT int64_t
+#define VDI_UT uint64_t
+#define VDI_MANT 52
+#define VDI_EMAX 1023
+#define VDI_MAGIC 6755399441055744.0
+#define VDI_DT VDI_F64
+#define VDI__REAL_SUFFIX _f64
+#endif
+/* A constant of the pass's type. */
+#define VDI_C(x) ((VDI_T)(x))
+
+#if VDI__ISA == VDI__ISA_SCALAR
+/* kernel/simd_scalar.h - the vector language with vectors of one: the reference that every other
+ * path is held against */
+#define VDI__ISA_SUFFIX _scalar
+#define VDI__TARGET
+#define VDI_W 1
+#define VDI_REGISTERS 16
+#define VDI_FALLBACK 1
+#define VDI_MASKS 0
+#define VDI_V VDI_T
+#define VDI_I VDI_IT
+#define VDI_M bool
+#define VDI_TAIL int
+#define VDI_VTAIL(n) ((int)(n))
+#define VDI_VLOAD(p) (*(p))
+#define VDI_VSTORE(p, v) ((void)(*(p) = (v)))
+#define VDI_VLOADT(p, t) ((t) ? *(p) : (VDI_T)0)
+#define VDI_VSTORET(p, t, v) ((void)((t) && ((*(p) = (v)), true)))
+#define VDI_VLOADOR(p, t, v) ((t) ? *(p) : (v))
+#define VDI_VLANE(v, j) ((void)(j), (v))
+#define VDI_VFIRST(v) (v)
+#define VDI_VHADD(v) (v)
+#define VDI_VHMAX(v) (v)
+/* A step is rounded to the type, also where the compiler keeps more digits between steps: else
+ * x + MAGIC - MAGIC would not round. With FLT_EVAL_METHOD 1 (s390x) a cast does it; for x87, whose
+ * compilers drop casts in GNU modes, it takes memory. */
+#if VDI__EXCESS == 0 || (VDI__EXCESS == 1 && VDI__REAL == 64)
+#define VDI__ROUNDED(x) (x)
+#elif VDI__EXCESS == 1
+#define VDI__ROUNDED(x) ((VDI_T)(x))
+#elif VDI__REAL == 32
+#define VDI__ROUNDED(x) vdi__rounded_f32(x)
+#else
+#define VDI__ROUNDED(x) vdi__rounded_f64(x)
+#endif
+#define VDI_VSET1(x) ((VDI_T)(x))
+#define VDI_VZERO() ((VDI_T)0)
+#define VDI_VADD(a, b) VDI__ROUNDED((a) + (b))
+#define VDI_VSUB(a, b) VDI__ROUNDED((a) - (b))
+#define VDI_VMUL(a, b) VDI__ROUNDED((a) * (b))
+#define VDI_VDIV(a, b) VDI__ROUNDED((a) / (b))
+#define VDI_VNEG(a) (-(a))
+#define VDI_VMIN(a, b) ((a) < (b) ? (a) : (b))
+#define VDI_VMAX(a, b) ((a) > (b) ? (a) : (b))
+#if VDI__REAL == 32
+#define VDI_VSQRT(a) VDI__ROUNDED(sqrtf(a))
+#define VDI_VABS(a) fabsf(a)
+#define VDI_VBITS(v) vdi__bits_of_f32(v)
+#define VDI_IBITS(i) vdi__f32_of_bits(i)
+#ifdef __FP_FAST_FMAF
+#define VDI_FMA 1
+#define VDI_VFMA(a, b, c) fmaf(a, b, c)
+#define VDI_VFNMA(a, b, c) fmaf(-(a), b, c)
+#endif
+#else
+#define VDI_VSQRT(a) VDI__ROUNDED(sqrt(a))
+#define VDI_VABS(a) fabs(a)
+#define VDI_VBITS(v) vdi__bits_of_f64(v)
+#define VDI_IBITS(i) vdi__f64_of_bits(i)
+#ifdef __FP_FAST_FMA
+#define VDI_FMA 1
+#define VDI_VFMA(a, b, c) fma(a, b, c)
+#define VDI_VFNMA(a, b, c) fma(-(a), b, c)
+#endif
+#endif
+#ifndef VDI_FMA
+#define VDI_FMA 0
+#define VDI_VFMA(a, b, c) VDI_VADD(VDI_VMUL(a, b), c)
+#define VDI_VFNMA(a, b, c) VDI_VSUB(c, VDI_VMUL(a, b))
+#endif
+#define VDI_VLT(a, b) ((a) < (b))
+#define VDI_VLE(a, b) ((a) <= (b))
+#define VDI_VGT(a, b) ((a) > (b))
+#define VDI_VGE(a, b) ((a) >= (b))
+#define VDI_VEQ(a, b) ((a) == (b))
+#define VDI_VNE(a, b) ((a) != (b))
+#define VDI_MAND(a, b) ((a) && (b))
+#define VDI_MOR(a, b) ((a) || (b))
+#define VDI_MNOT(a) (!(a))
+#define VDI_MANY(m) (m)
+#define VDI_VSEL(m, a, b) ((m) ? (a) : (b))
+#define VDI_VAND(a, b) VDI_IBITS(VDI_VBITS(a) & VDI_VBITS(b))
+#define VDI_VOR(a, b) VDI_IBITS(VDI_VBITS(a) | VDI_VBITS(b))
+#define VDI_VXOR(a, b) VDI_IBITS(VDI_VBITS(a) ^ VDI_VBITS(b))
+#define VDI_ISET1(x) ((VDI_IT)(x))
+#define VDI_IADD(a, b) ((VDI_IT)((VDI_UT)(a) + (VDI_UT)(b)))
+#define VDI_ISUB(a, b) ((VDI_IT)((VDI_UT)(a) - (VDI_UT)(b)))
+#define VDI_IAND(a, b) ((a) & (b))
+#define VDI_IOR(a, b) ((a) | (b))
+#define VDI_IXOR(a, b) ((a) ^ (b))
+#define VDI_ISHL(a, n) ((VDI_IT)((VDI_UT)(a) << (n)))
+#define VDI_ISHR(a, n) ((VDI_IT)((VDI_UT)(a) >> (n)))
+#define VDI_ISAR(a, n) ((a) >> (n))
+#define VDI_TBLOCK 1
+#define VDI_TRANSPOSE(s, lds, d, ldd) ((void)(*(d) = *(s)))
+#elif VDI__ISA == VDI__ISA_SSE2
+/* kernel/simd_sse2.h - the vector language on SSE2: 4 floats or 2 doubles, no fused multiply-add,
+ * no masked memory access */
+#define VDI__ISA_SUFFIX _sse2
+#define VDI__TARGET __attribute__((target("sse2")))
+#define VDI_REGISTERS 16
+#define VDI_FALLBACK 1
+#define VDI_MASKS 0
+#define VDI_FMA 0
+#define VDI_TAIL size_t
+#define VDI_VTAIL(n) ((size_t)(n))
+#define VDI_I __m128i
+#define VDI_IAND(a, b) _mm_and_si128(a, b)
+#define VDI_IOR(a, b) _mm_or_si128(a, b)
+#define VDI_IXOR(a, b) _mm_xor_si128(a, b)
+#define VDI_VFMA(a, b, c) VDI_VADD(VDI_VMUL(a, b), c)
+#define VDI_VFNMA(a, b, c) VDI_VSUB(c, VDI_VMUL(a, b))
+#if VDI__REAL == 32
+#define VDI_W 4
+#define VDI_V __m128
+#define VDI_M __m128
+#define VDI_VLOAD(p) _mm_loadu_ps(p)
+#define VDI_VSTORE(p, v) _mm_storeu_ps(p, v)
+#define VDI_VLOADT(p, t) vdi__loadt_sse2_f32(p, t)
+#define VDI_VSTORET(p, t, v) vdi__storet_sse2_f32(p, t, v)
+#define VDI_VLOADOR(p, t, v) vdi__loador_sse2_f32(p, t, v)
+#define VDI_VFIRST(v) _mm_cvtss_f32(v)
+#define VDI_VHADD(v) vdi__hadd_sse2_f32(v)
+#define VDI_VHMAX(v) vdi__hmax_sse2_f32(v)
+#define VDI_VSET1(x) _mm_set1_ps(x)
+#define VDI_VZERO() _mm_setzero_ps()
+#define VDI_VADD(a, b) _mm_add_ps(a, b)
+#define VDI_VSUB(a, b) _mm_sub_ps(a, b)
+#define VDI_VMUL(a, b) _mm_mul_ps(a, b)
+#define VDI_VDIV(a, b) _mm_div_ps(a, b)
+#define VDI_VSQRT(a) _mm_sqrt_ps(a)
+#define VDI_VABS(a) _mm_andnot_ps(_mm_set1_ps(-0.0f), a)
+#define VDI_VNEG(a) _mm_xor_ps(_mm_set1_ps(-0.0f), a)
+#define VDI_VMIN(a, b) _mm_min_ps(a, b)
+#define VDI_VMAX(a, b) _mm_max_ps(a, b)
+#define VDI_VLT(a, b) _mm_cmplt_ps(a, b)
+#define VDI_VLE(a, b) _mm_cmple_ps(a, b)
+#define VDI_VGT(a, b) _mm_cmpgt_ps(a, b)
+#define VDI_VGE(a, b) _mm_cmpge_ps(a, b)
+#define VDI_VEQ(a, b) _mm_cmpeq_ps(a, b)
+#define VDI_VNE(a, b) _mm_cmpneq_ps(a, b)
+#define VDI_MAND(a, b) _mm_and_ps(a, b)
+#define VDI_MOR(a, b) _mm_or_ps(a, b)
+#define VDI_MNOT(a) _mm_xor_ps(a, _mm_castsi128_ps(_mm_set1_epi32(-1)))
+#define VDI_MANY(m) (_mm_movemask_ps(m) != 0)
+#define VDI_VSEL(m, a, b) _mm_or_ps(_mm_and_ps(m, a), _mm_andnot_ps(m, b))
+#define VDI_VAND(a, b) _mm_and_ps(a, b)
+#define VDI_VOR(a, b) _mm_or_ps(a, b)
+#define VDI_VXOR(a, b) _mm_xor_ps(a, b)
+#define VDI_VBITS(v) _mm_castps_si128(v)
+#define VDI_IBITS(i) _mm_castsi128_ps(i)
+#define VDI_ISET1(x) _mm_set1_epi32(x)
+#define VDI_IADD(a, b) _mm_add_epi32(a, b)
+#define VDI_ISUB(a, b) _mm_sub_epi32(a, b)
+#define VDI_ISHL(a, n) _mm_slli_epi32(a, n)
+#define VDI_ISHR(a, n) _mm_srli_epi32(a, n)
+#define VDI_ISAR(a, n) _mm_srai_epi32(a, n)
+#define VDI_TBLOCK 4
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_sse2_f32(s, lds, d, ldd)
+#else
+#define VDI_W 2
+#define VDI_V __m128d
+#define VDI_M __m128d
+#define VDI_VLOAD(p) _mm_loadu_pd(p)
+#define VDI_VSTORE(p, v) _mm_storeu_pd(p, v)
+#define VDI_VLOADT(p, t) vdi__loadt_sse2_f64(p, t)
+#define VDI_VSTORET(p, t, v) vdi__storet_sse2_f64(p, t, v)
+#define VDI_VLOADOR(p, t, v) vdi__loador_sse2_f64(p, t, v)
+#define VDI_VFIRST(v) _mm_cvtsd_f64(v)
+#define VDI_VHADD(v) vdi__hadd_sse2_f64(v)
+#define VDI_VHMAX(v) vdi__hmax_sse2_f64(v)
+#define VDI_VSET1(x) _mm_set1_pd(x)
+#define VDI_VZERO() _mm_setzero_pd()
+#define VDI_VADD(a, b) _mm_add_pd(a, b)
+#define VDI_VSUB(a, b) _mm_sub_pd(a, b)
+#define VDI_VMUL(a, b) _mm_mul_pd(a, b)
+#define VDI_VDIV(a, b) _mm_div_pd(a, b)
+#define VDI_VSQRT(a) _mm_sqrt_pd(a)
+#define VDI_VABS(a) _mm_andnot_pd(_mm_set1_pd(-0.0), a)
+#define VDI_VNEG(a) _mm_xor_pd(_mm_set1_pd(-0.0), a)
+#define VDI_VMIN(a, b) _mm_min_pd(a, b)
+#define VDI_VMAX(a, b) _mm_max_pd(a, b)
+#define VDI_VLT(a, b) _mm_cmplt_pd(a, b)
+#define VDI_VLE(a, b) _mm_cmple_pd(a, b)
+#define VDI_VGT(a, b) _mm_cmpgt_pd(a, b)
+#define VDI_VGE(a, b) _mm_cmpge_pd(a, b)
+#define VDI_VEQ(a, b) _mm_cmpeq_pd(a, b)
+#define VDI_VNE(a, b) _mm_cmpneq_pd(a, b)
+#define VDI_MAND(a, b) _mm_and_pd(a, b)
+#define VDI_MOR(a, b) _mm_or_pd(a, b)
+#define VDI_MNOT(a) _mm_xor_pd(a, _mm_castsi128_pd(_mm_set1_epi32(-1)))
+#define VDI_MANY(m) (_mm_movemask_pd(m) != 0)
+#define VDI_VSEL(m, a, b) _mm_or_pd(_mm_and_pd(m, a), _mm_andnot_pd(m, b))
+#define VDI_VAND(a, b) _mm_and_pd(a, b)
+#define VDI_VOR(a, b) _mm_or_pd(a, b)
+#define VDI_VXOR(a, b) _mm_xor_pd(a, b)
+#define VDI_VBITS(v) _mm_castpd_si128(v)
+#define VDI_IBITS(i) _mm_castsi128_pd(i)
+#define VDI_ISET1(x) _mm_set1_epi64x(x)
+#define VDI_IADD(a, b) _mm_add_epi64(a, b)
+#define VDI_ISUB(a, b) _mm_sub_epi64(a, b)
+#define VDI_ISHL(a, n) _mm_slli_epi64(a, n)
+#define VDI_ISHR(a, n) _mm_srli_epi64(a, n)
+/* no 64-bit arithmetic shift before AVX-512: shift, then fill in the sign */
+#define VDI_ISAR(a, n) vdi__sar_sse2(a, n)
+#define VDI_TBLOCK 2
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_sse2_f64(s, lds, d, ldd)
+#endif
+#elif VDI__ISA == VDI__ISA_AVX2
+/* kernel/simd_avx2.h - the vector language on AVX2 with FMA: 8 floats or 4 doubles */
+#define VDI__ISA_SUFFIX _avx2
+#define VDI__TARGET __attribute__((target("avx2,fma")))
+#define VDI_REGISTERS 16
+#define VDI_FALLBACK 0
+#define VDI_MASKS 1
+#define VDI_FMA 1
+#define VDI_TAIL __m256i
+#define VDI_I __m256i
+#define VDI_IAND(a, b) _mm256_and_si256(a, b)
+#define VDI_IOR(a, b) _mm256_or_si256(a, b)
+#define VDI_IXOR(a, b) _mm256_xor_si256(a, b)
+#if VDI__REAL == 32
+#define VDI_W 8
+#define VDI_V __m256
+#define VDI_M __m256
+#define VDI_VTAIL(n) _mm256_loadu_si256((const __m256i *)(const void *)(vdi__tail32 + 8 - (n)))
+#define VDI_VLOAD(p) _mm256_loadu_ps(p)
+#define VDI_VSTORE(p, v) _mm256_storeu_ps(p, v)
+#define VDI_VLOADT(p, t) _mm256_maskload_ps(p, t)
+#define VDI_VSTORET(p, t, v) _mm256_maskstore_ps(p, t, v)
+#define VDI_VLOADOR(p, t, v) _mm256_blendv_ps(v, _mm256_maskload_ps(p, t), _mm256_castsi256_ps(t))
+#define VDI_VLANE(v, j) _mm256_permutevar8x32_ps(v, _mm256_set1_epi32(j))
+#define VDI_VFIRST(v) _mm256_cvtss_f32(v)
+#define VDI_VHADD(v) vdi__hadd_avx2_f32(v)
+#define VDI_VHMAX(v) vdi__hmax_avx2_f32(v)
+#define VDI_VSET1(x) _mm256_set1_ps(x)
+#define VDI_VZERO() _mm256_setzero_ps()
+#define VDI_VADD(a, b) _mm256_add_ps(a, b)
+#define VDI_VSUB(a, b) _mm256_sub_ps(a, b)
+#define VDI_VMUL(a, b) _mm256_mul_ps(a, b)
+#define VDI_VDIV(a, b) _mm256_div_ps(a, b)
+#define VDI_VSQRT(a) _mm256_sqrt_ps(a)
+#define VDI_VABS(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
+#define VDI_VNEG(a) _mm256_xor_ps(_mm256_set1_ps(-0.0f), a)
+#define VDI_VMIN(a, b) _mm256_min_ps(a, b)
+#define VDI_VMAX(a, b) _mm256_max_ps(a, b)
+#define VDI_VFMA(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define VDI_VFNMA(a, b, c) _mm256_fnmadd_ps(a, b, c)
+#define VDI_VLT(a, b) _mm256_cmp_ps(a, b, _CMP_LT_OQ)
+#define VDI_VLE(a, b) _mm256_cmp_ps(a, b, _CMP_LE_OQ)
+#define VDI_VGT(a, b) _mm256_cmp_ps(a, b, _CMP_GT_OQ)
+#define VDI_VGE(a, b) _mm256_cmp_ps(a, b, _CMP_GE_OQ)
+#define VDI_VEQ(a, b) _mm256_cmp_ps(a, b, _CMP_EQ_OQ)
+#define VDI_VNE(a, b) _mm256_cmp_ps(a, b, _CMP_NEQ_UQ)
+#define VDI_MAND(a, b) _mm256_and_ps(a, b)
+#define VDI_MOR(a, b) _mm256_or_ps(a, b)
+#define VDI_MNOT(a) _mm256_xor_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(-1)))
+#define VDI_MANY(m) (_mm256_movemask_ps(m) != 0)
+#define VDI_VSEL(m, a, b) _mm256_blendv_ps(b, a, m)
+#define VDI_VAND(a, b) _mm256_and_ps(a, b)
+#define VDI_VOR(a, b) _mm256_or_ps(a, b)
+#define VDI_VXOR(a, b) _mm256_xor_ps(a, b)
+#define VDI_VBITS(v) _mm256_castps_si256(v)
+#define VDI_IBITS(i) _mm256_castsi256_ps(i)
+#define VDI_ISET1(x) _mm256_set1_epi32(x)
+#define VDI_IADD(a, b) _mm256_add_epi32(a, b)
+#define VDI_ISUB(a, b) _mm256_sub_epi32(a, b)
+#define VDI_ISHL(a, n) _mm256_slli_epi32(a, n)
+#define VDI_ISHR(a, n) _mm256_srli_epi32(a, n)
+#define VDI_ISAR(a, n) _mm256_srai_epi32(a, n)
+#define VDI_TBLOCK 8
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_avx2_f32(s, lds, d, ldd)
+#else
+#define VDI_W 4
+#define VDI_V __m256d
+#define VDI_M __m256d
+#define VDI_VTAIL(n) _mm256_loadu_si256((const __m256i *)(const void *)(vdi__tail64 + 4 - (n)))
+#define VDI_VLOAD(p) _mm256_loadu_pd(p)
+#define VDI_VSTORE(p, v) _mm256_storeu_pd(p, v)
+#define VDI_VLOADT(p, t) _mm256_maskload_pd(p, t)
+#define VDI_VSTORET(p, t, v) _mm256_maskstore_pd(p, t, v)
+#define VDI_VLOADOR(p, t, v) _mm256_blendv_pd(v, _mm256_maskload_pd(p, t), _mm256_castsi256_pd(t))
+#define VDI_VLANE(v, j) vdi__lane_avx2_f64(v, j)
+#define VDI_VFIRST(v) _mm256_cvtsd_f64(v)
+#define VDI_VHADD(v) vdi__hadd_avx2_f64(v)
+#define VDI_VHMAX(v) vdi__hmax_avx2_f64(v)
+#define VDI_VSET1(x) _mm256_set1_pd(x)
+#define VDI_VZERO() _mm256_setzero_pd()
+#define VDI_VADD(a, b) _mm256_add_pd(a, b)
+#define VDI_VSUB(a, b) _mm256_sub_pd(a, b)
+#define VDI_VMUL(a, b) _mm256_mul_pd(a, b)
+#define VDI_VDIV(a, b) _mm256_div_pd(a, b)
+#define VDI_VSQRT(a) _mm256_sqrt_pd(a)
+#define VDI_VABS(a) _mm256_andnot_pd(_mm256_set1_pd(-0.0), a)
+#define VDI_VNEG(a) _mm256_xor_pd(_mm256_set1_pd(-0.0), a)
+#define VDI_VMIN(a, b) _mm256_min_pd(a, b)
+#define VDI_VMAX(a, b) _mm256_max_pd(a, b)
+#define VDI_VFMA(a, b, c) _mm256_fmadd_pd(a, b, c)
+#define VDI_VFNMA(a, b, c) _mm256_fnmadd_pd(a, b, c)
+#define VDI_VLT(a, b) _mm256_cmp_pd(a, b, _CMP_LT_OQ)
+#define VDI_VLE(a, b) _mm256_cmp_pd(a, b, _CMP_LE_OQ)
+#define VDI_VGT(a, b) _mm256_cmp_pd(a, b, _CMP_GT_OQ)
+#define VDI_VGE(a, b) _mm256_cmp_pd(a, b, _CMP_GE_OQ)
+#define VDI_VEQ(a, b) _mm256_cmp_pd(a, b, _CMP_EQ_OQ)
+#define VDI_VNE(a, b) _mm256_cmp_pd(a, b, _CMP_NEQ_UQ)
+#define VDI_MAND(a, b) _mm256_and_pd(a, b)
+#define VDI_MOR(a, b) _mm256_or_pd(a, b)
+#define VDI_MNOT(a) _mm256_xor_pd(a, _mm256_castsi256_pd(_mm256_set1_epi32(-1)))
+#define VDI_MANY(m) (_mm256_movemask_pd(m) != 0)
+#define VDI_VSEL(m, a, b) _mm256_blendv_pd(b, a, m)
+#define VDI_VAND(a, b) _mm256_and_pd(a, b)
+#define VDI_VOR(a, b) _mm256_or_pd(a, b)
+#define VDI_VXOR(a, b) _mm256_xor_pd(a, b)
+#define VDI_VBITS(v) _mm256_castpd_si256(v)
+#define VDI_IBITS(i) _mm256_castsi256_pd(i)
+#define VDI_ISET1(x) _mm256_set1_epi64x(x)
+#define VDI_IADD(a, b) _mm256_add_epi64(a, b)
+#define VDI_ISUB(a, b) _mm256_sub_epi64(a, b)
+#define VDI_ISHL(a, n) _mm256_slli_epi64(a, n)
+#define VDI_ISHR(a, n) _mm256_srli_epi64(a, n)
+#define VDI_ISAR(a, n) vdi__sar_avx2(a, n)
+#define VDI_TBLOCK 4
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_avx2_f64(s, lds, d, ldd)
+#endif
+#elif VDI__ISA == VDI__ISA_AVX512
+/* kernel/simd_avx512.h - the vector language on AVX-512 (F, DQ, BW, VL): 16 floats or 8 doubles,
+ * masks in registers of their own */
+#define VDI__ISA_SUFFIX _avx512
+#define VDI__TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")))
+#define VDI_REGISTERS 32
+#define VDI_FALLBACK 0
+#define VDI_MASKS 1
+#define VDI_FMA 1
+/* every lane: the unmasked forms of some intrinsics start from an undefined vector, of which g++ 12
+ * warns */
+#define VDI__ALL ((VDI_M)(0xFFFFu >> (16 - VDI_W)))
+#define VDI_I __m512i
+#define VDI_IAND(a, b) _mm512_and_si512(a, b)
+#define VDI_IOR(a, b) _mm512_or_si512(a, b)
+#define VDI_IXOR(a, b) _mm512_xor_si512(a, b)
+#if VDI__REAL == 32
+#define VDI_W 16
+#define VDI_V __m512
+#define VDI_M __mmask16
+#define VDI_TAIL __mmask16
+#define VDI_VTAIL(n) ((__mmask16)((1u << (n)) - 1u))
+#define VDI_VLOAD(p) _mm512_loadu_ps(p)
+#define VDI_VSTORE(p, v) _mm512_storeu_ps(p, v)
+#define VDI_VLOADT(p, t) _mm512_maskz_loadu_ps(t, p)
+#define VDI_VSTORET(p, t, v) _mm512_mask_storeu_ps(p, t, v)
+#define VDI_VLOADOR(p, t, v) _mm512_mask_loadu_ps(v, t, p)
+#define VDI_VLANE(v, j) _mm512_maskz_permutexvar_ps(VDI__ALL, _mm512_set1_epi32(j), v)
+#define VDI_VFIRST(v) _mm512_cvtss_f32(v)
+#define VDI_VHADD(v) vdi__hadd_avx512_f32(v)
+#define VDI_VHMAX(v) vdi__hmax_avx512_f32(v)
+#define VDI_VSET1(x) _mm512_set1_ps(x)
+#define VDI_VZERO() _mm512_setzero_ps()
+#define VDI_VADD(a, b) _mm512_add_ps(a, b)
+#define VDI_VSUB(a, b) _mm512_sub_ps(a, b)
+#define VDI_VMUL(a, b) _mm512_mul_ps(a, b)
+#define VDI_VDIV(a, b) _mm512_div_ps(a, b)
+#define VDI_VSQRT(a) _mm512_maskz_sqrt_ps(VDI__ALL, a)
+#define VDI_VABS(a) _mm512_andnot_ps(_mm512_set1_ps(-0.0f), a)
+#define VDI_VNEG(a) _mm512_xor_ps(_mm512_set1_ps(-0.0f), a)
+#define VDI_VMIN(a, b) _mm512_maskz_min_ps(VDI__ALL, a, b)
+#define VDI_VMAX(a, b) _mm512_maskz_max_ps(VDI__ALL, a, b)
+#define VDI_VFMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define VDI_VFNMA(a, b, c) _mm512_fnmadd_ps(a, b, c)
+#define VDI_VLT(a, b) _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ)
+#define VDI_VLE(a, b) _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ)
+#define VDI_VGT(a, b) _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ)
+#define VDI_VGE(a, b) _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ)
+#define VDI_VEQ(a, b) _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ)
+#define VDI_VNE(a, b) _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ)
+#define VDI_MAND(a, b) ((__mmask16)((a) & (b)))
+#define VDI_MOR(a, b) ((__mmask16)((a) | (b)))
+#define VDI_MNOT(a) ((__mmask16)((a) ^ VDI__ALL))
+#define VDI_MANY(m) vdi__any_avx512(m)
+#define VDI_VSEL(m, a, b) _mm512_mask_blend_ps(m, b, a)
+#define VDI_VSCALEF(v, n) _mm512_maskz_scalef_ps(VDI__ALL, v, n)
+#define VDI_VGETEXP(v) vdi__getexp_avx512_f32(v)
+#define VDI_VGETMANT(v) vdi__getmant_avx512_f32(v)
+#define VDI_VAND(a, b) _mm512_and_ps(a, b)
+#define VDI_VOR(a, b) _mm512_or_ps(a, b)
+#define VDI_VXOR(a, b) _mm512_xor_ps(a, b)
+#define VDI_VBITS(v) _mm512_castps_si512(v)
+#define VDI_IBITS(i) _mm512_castsi512_ps(i)
+#define VDI_ISET1(x) _mm512_set1_epi32(x)
+#define VDI_IADD(a, b) _mm512_add_epi32(a, b)
+#define VDI_ISUB(a, b) _mm512_sub_epi32(a, b)
+#define VDI_ISHL(a, n) _mm512_maskz_slli_epi32(VDI__ALL, a, n)
+#define VDI_ISHR(a, n) _mm512_maskz_srli_epi32(VDI__ALL, a, n)
+#define VDI_ISAR(a, n) _mm512_maskz_srai_epi32(VDI__ALL, a, n)
+#define VDI_TBLOCK 8
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_avx2_f32(s, lds, d, ldd)
+#else
+#define VDI_W 8
+#define VDI_V __m512d
+#define VDI_M __mmask8
+#define VDI_TAIL __mmask8
+#define VDI_VTAIL(n) ((__mmask8)((1u << (n)) - 1u))
+#define VDI_VLOAD(p) _mm512_loadu_pd(p)
+#define VDI_VSTORE(p, v) _mm512_storeu_pd(p, v)
+#define VDI_VLOADT(p, t) _mm512_maskz_loadu_pd(t, p)
+#define VDI_VSTORET(p, t, v) _mm512_mask_storeu_pd(p, t, v)
+#define VDI_VLOADOR(p, t, v) _mm512_mask_loadu_pd(v, t, p)
+#define VDI_VLANE(v, j) _mm512_maskz_permutexvar_pd(VDI__ALL, _mm512_set1_epi64(j), v)
+#define VDI_VFIRST(v) _mm512_cvtsd_f64(v)
+#define VDI_VHADD(v) vdi__hadd_avx512_f64(v)
+#define VDI_VHMAX(v) vdi__hmax_avx512_f64(v)
+#define VDI_VSET1(x) _mm512_set1_pd(x)
+#define VDI_VZERO() _mm512_setzero_pd()
+#define VDI_VADD(a, b) _mm512_add_pd(a, b)
+#define VDI_VSUB(a, b) _mm512_sub_pd(a, b)
+#define VDI_VMUL(a, b) _mm512_mul_pd(a, b)
+#define VDI_VDIV(a, b) _mm512_div_pd(a, b)
+#define VDI_VSQRT(a) _mm512_maskz_sqrt_pd(VDI__ALL, a)
+#define VDI_VABS(a) _mm512_andnot_pd(_mm512_set1_pd(-0.0), a)
+#define VDI_VNEG(a) _mm512_xor_pd(_mm512_set1_pd(-0.0), a)
+#define VDI_VMIN(a, b) _mm512_maskz_min_pd(VDI__ALL, a, b)
+#define VDI_VMAX(a, b) _mm512_maskz_max_pd(VDI__ALL, a, b)
+#define VDI_VFMA(a, b, c) _mm512_fmadd_pd(a, b, c)
+#define VDI_VFNMA(a, b, c) _mm512_fnmadd_pd(a, b, c)
+#define VDI_VLT(a, b) _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ)
+#define VDI_VLE(a, b) _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ)
+#define VDI_VGT(a, b) _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ)
+#define VDI_VGE(a, b) _mm512_cmp_pd_mask(a, b, _CMP_GE_OQ)
+#define VDI_VEQ(a, b) _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ)
+#define VDI_VNE(a, b) _mm512_cmp_pd_mask(a, b, _CMP_NEQ_UQ)
+#define VDI_MAND(a, b) ((__mmask8)((a) & (b)))
+#define VDI_MOR(a, b) ((__mmask8)((a) | (b)))
+#define VDI_MNOT(a) ((__mmask8)((a) ^ VDI__ALL))
+#define VDI_MANY(m) vdi__any_avx512(m)
+#define VDI_VSEL(m, a, b) _mm512_mask_blend_pd(m, b, a)
+#define VDI_VSCALEF(v, n) _mm512_maskz_scalef_pd(VDI__ALL, v, n)
+#define VDI_VGETEXP(v) vdi__getexp_avx512_f64(v)
+#define VDI_VGETMANT(v) vdi__getmant_avx512_f64(v)
+#define VDI_VAND(a, b) _mm512_and_pd(a, b)
+#define VDI_VOR(a, b) _mm512_or_pd(a, b)
+#define VDI_VXOR(a, b) _mm512_xor_pd(a, b)
+#define VDI_VBITS(v) _mm512_castpd_si512(v)
+#define VDI_IBITS(i) _mm512_castsi512_pd(i)
+#define VDI_ISET1(x) _mm512_set1_epi64(x)
+#define VDI_IADD(a, b) _mm512_add_epi64(a, b)
+#define VDI_ISUB(a, b) _mm512_sub_epi64(a, b)
+#define VDI_ISHL(a, n) _mm512_maskz_slli_epi64(VDI__ALL, a, n)
+#define VDI_ISHR(a, n) _mm512_maskz_srli_epi64(VDI__ALL, a, n)
+#define VDI_ISAR(a, n) _mm512_maskz_srai_epi64(VDI__ALL, a, n)
+#define VDI_TBLOCK 4
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_avx2_f64(s, lds, d, ldd)
+#endif
+#elif VDI__ISA == VDI__ISA_NEON
+/* kernel/simd_neon.h - the vector language on aarch64 NEON: 4 floats or 2 doubles, fused
+ * multiply-add, no masked memory access */
+#define VDI__ISA_SUFFIX _neon
+#define VDI__TARGET
+#define VDI_REGISTERS 32
+#define VDI_FALLBACK 0
+#define VDI_MASKS 0
+#define VDI_FMA 1
+#define VDI_TAIL size_t
+#define VDI_VTAIL(n) ((size_t)(n))
+#if VDI__REAL == 32
+#define VDI_W 4
+#define VDI_V float32x4_t
+#define VDI_I int32x4_t
+#define VDI_M uint32x4_t
+#define VDI_VLOAD(p) vld1q_f32(p)
+#define VDI_VSTORE(p, v) vst1q_f32(p, v)
+#define VDI_VLOADT(p, t) vdi__loadt_neon_f32(p, t)
+#define VDI_VSTORET(p, t, v) vdi__storet_neon_f32(p, t, v)
+#define VDI_VLOADOR(p, t, v) vdi__loador_neon_f32(p, t, v)
+#define VDI_VFIRST(v) vgetq_lane_f32(v, 0)
+#define VDI_VHADD(v) vdi__hadd_neon_f32(v)
+#define VDI_VHMAX(v) vdi__hmax_neon_f32(v)
+#define VDI_VSET1(x) vdupq_n_f32(x)
+#define VDI_VZERO() vdupq_n_f32(0)
+#define VDI_VADD(a, b) vaddq_f32(a, b)
+#define VDI_VSUB(a, b) vsubq_f32(a, b)
+#define VDI_VMUL(a, b) vmulq_f32(a, b)
+#define VDI_VDIV(a, b) vdivq_f32(a, b)
+#define VDI_VSQRT(a) vsqrtq_f32(a)
+#define VDI_VABS(a) vabsq_f32(a)
+#define VDI_VNEG(a) vnegq_f32(a)
+#define VDI_VMIN(a, b) vdi__vmin_neon_f32(a, b)
+#define VDI_VMAX(a, b) vdi__vmax_neon_f32(a, b)
+#define VDI_VFMA(a, b, c) vfmaq_f32(c, a, b)
+#define VDI_VFNMA(a, b, c) vfmsq_f32(c, a, b)
+#define VDI_VLT(a, b) vcltq_f32(a, b)
+#define VDI_VLE(a, b) vcleq_f32(a, b)
+#define VDI_VGT(a, b) vcgtq_f32(a, b)
+#define VDI_VGE(a, b) vcgeq_f32(a, b)
+#define VDI_VEQ(a, b) vceqq_f32(a, b)
+#define VDI_VNE(a, b) vmvnq_u32(vceqq_f32(a, b))
+#define VDI_MAND(a, b) vandq_u32(a, b)
+#define VDI_MOR(a, b) vorrq_u32(a, b)
+#define VDI_MNOT(a) vmvnq_u32(a)
+#define VDI_MANY(m) (vmaxvq_u32(m) != 0)
+#define VDI_VSEL(m, a, b) vbslq_f32(m, a, b)
+#define VDI_VBITS(v) vreinterpretq_s32_f32(v)
+#define VDI_IBITS(i) vreinterpretq_f32_s32(i)
+#define VDI_ISET1(x) vdupq_n_s32(x)
+#define VDI_IADD(a, b) vaddq_s32(a, b)
+#define VDI_ISUB(a, b) vsubq_s32(a, b)
+#define VDI_IAND(a, b) vandq_s32(a, b)
+#define VDI_IOR(a, b) vorrq_s32(a, b)
+#define VDI_IXOR(a, b) veorq_s32(a, b)
+#define VDI_ISHL(a, n) vshlq_n_s32(a, n)
+#define VDI_ISHR(a, n) vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), n))
+#define VDI_ISAR(a, n) vshrq_n_s32(a, n)
+#define VDI_TBLOCK 4
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_neon_f32(s, lds, d, ldd)
+#else
+#define VDI_W 2
+#define VDI_V float64x2_t
+#define VDI_I int64x2_t
+#define VDI_M uint64x2_t
+#define VDI_VLOAD(p) vld1q_f64(p)
+#define VDI_VSTORE(p, v) vst1q_f64(p, v)
+#define VDI_VLOADT(p, t) vdi__loadt_neon_f64(p, t)
+#define VDI_VSTORET(p, t, v) vdi__storet_neon_f64(p, t, v)
+#define VDI_VLOADOR(p, t, v) vdi__loador_neon_f64(p, t, v)
+#define VDI_VFIRST(v) vgetq_lane_f64(v, 0)
+#define VDI_VHADD(v) vdi__hadd_neon_f64(v)
+#define VDI_VHMAX(v) vdi__hmax_neon_f64(v)
+#define VDI_VSET1(x) vdupq_n_f64(x)
+#define VDI_VZERO() vdupq_n_f64(0)
+#define VDI_VADD(a, b) vaddq_f64(a, b)
+#define VDI_VSUB(a, b) vsubq_f64(a, b)
+#define VDI_VMUL(a, b) vmulq_f64(a, b)
+#define VDI_VDIV(a, b) vdivq_f64(a, b)
+#define VDI_VSQRT(a) vsqrtq_f64(a)
+#define VDI_VABS(a) vabsq_f64(a)
+#define VDI_VNEG(a) vnegq_f64(a)
+#define VDI_VMIN(a, b) vdi__vmin_neon_f64(a, b)
+#define VDI_VMAX(a, b) vdi__vmax_neon_f64(a, b)
+#define VDI_VFMA(a, b, c) vfmaq_f64(c, a, b)
+#define VDI_VFNMA(a, b, c) vfmsq_f64(c, a, b)
+#define VDI_VLT(a, b) vcltq_f64(a, b)
+#define VDI_VLE(a, b) vcleq_f64(a, b)
+#define VDI_VGT(a, b) vcgtq_f64(a, b)
+#define VDI_VGE(a, b) vcgeq_f64(a, b)
+#define VDI_VEQ(a, b) vceqq_f64(a, b)
+#define VDI_VNE(a, b) vreinterpretq_u64_u32(vmvnq_u32(vreinterpretq_u32_u64(vceqq_f64(a, b))))
+#define VDI_MAND(a, b) vandq_u64(a, b)
+#define VDI_MOR(a, b) vorrq_u64(a, b)
+#define VDI_MNOT(a) vreinterpretq_u64_u32(vmvnq_u32(vreinterpretq_u32_u64(a)))
+#define VDI_MANY(m) (vmaxvq_u32(vreinterpretq_u32_u64(m)) != 0)
+#define VDI_VSEL(m, a, b) vbslq_f64(m, a, b)
+#define VDI_VBITS(v) vreinterpretq_s64_f64(v)
+#define VDI_IBITS(i) vreinterpretq_f64_s64(i)
+#define VDI_ISET1(x) vdupq_n_s64(x)
+#define VDI_IADD(a, b) vaddq_s64(a, b)
+#define VDI_ISUB(a, b) vsubq_s64(a, b)
+#define VDI_IAND(a, b) vandq_s64(a, b)
+#define VDI_IOR(a, b) vorrq_s64(a, b)
+#define VDI_IXOR(a, b) veorq_s64(a, b)
+#define VDI_ISHL(a, n) vshlq_n_s64(a, n)
+#define VDI_ISHR(a, n) vreinterpretq_s64_u64(vshrq_n_u64(vreinterpretq_u64_s64(a), n))
+#define VDI_ISAR(a, n) vshrq_n_s64(a, n)
+#define VDI_TBLOCK 2
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_neon_f64(s, lds, d, ldd)
+#endif
+#define VDI_VAND(a, b) VDI_IBITS(VDI_IAND(VDI_VBITS(a), VDI_VBITS(b)))
+#define VDI_VOR(a, b) VDI_IBITS(VDI_IOR(VDI_VBITS(a), VDI_VBITS(b)))
+#define VDI_VXOR(a, b) VDI_IBITS(VDI_IXOR(VDI_VBITS(a), VDI_VBITS(b)))
+#else
+/* kernel/simd_wasm.h - the vector language on WebAssembly's simd128: 4 floats or 2 doubles, no
+ * fused multiply-add, no masked memory access; a comparison gives a vector of bits, as all else */
+#define VDI__ISA_SUFFIX _wasm
+#define VDI__TARGET
+#define VDI_REGISTERS 16
+#define VDI_FALLBACK 1
+#define VDI_MASKS 0
+#define VDI_FMA 0
+#define VDI_TAIL size_t
+#define VDI_VTAIL(n) ((size_t)(n))
+#define VDI_V v128_t
+#define VDI_I v128_t
+#define VDI_M v128_t
+#define VDI_VLOAD(p) wasm_v128_load(p)
+#define VDI_VSTORE(p, v) wasm_v128_store(p, v)
+#define VDI_VFMA(a, b, c) VDI_VADD(VDI_VMUL(a, b), c)
+#define VDI_VFNMA(a, b, c) VDI_VSUB(c, VDI_VMUL(a, b))
+#define VDI_MAND(a, b) wasm_v128_and(a, b)
+#define VDI_MOR(a, b) wasm_v128_or(a, b)
+#define VDI_MNOT(a) wasm_v128_not(a)
+#define VDI_MANY(m) wasm_v128_any_true(m)
+#define VDI_VSEL(m, a, b) wasm_v128_bitselect(a, b, m)
+#define VDI_VAND(a, b) wasm_v128_and(a, b)
+#define VDI_VOR(a, b) wasm_v128_or(a, b)
+#define VDI_VXOR(a, b) wasm_v128_xor(a, b)
+#define VDI_IAND(a, b) wasm_v128_and(a, b)
+#define VDI_IOR(a, b) wasm_v128_or(a, b)
+#define VDI_IXOR(a, b) wasm_v128_xor(a, b)
+#define VDI_VBITS(v) (v)
+#define VDI_IBITS(i) (i)
+#if VDI__REAL == 32
+#define VDI_W 4
+#define VDI_VLOADT(p, t) ((t) == VDI_W ? wasm_v128_load(p) : vdi__loadt_wasm_f32(p, t))
+#define VDI_VSTORET(p, t, v) ((t) == VDI_W ? wasm_v128_store(p, v) : vdi__storet_wasm_f32(p, t, v))
+#define VDI_VLOADOR(p, t, v) vdi__loador_wasm_f32(p, t, v)
+#define VDI_VFIRST(v) wasm_f32x4_extract_lane(v, 0)
+#define VDI_VHADD(v) vdi__hadd_wasm_f32(v)
+#define VDI_VHMAX(v) vdi__hmax_wasm_f32(v)
+#define VDI_VSET1(x) wasm_f32x4_splat(x)
+#define VDI_VZERO() wasm_f32x4_const_splat(0)
+#define VDI_VADD(a, b) wasm_f32x4_add(a, b)
+#define VDI_VSUB(a, b) wasm_f32x4_sub(a, b)
+#define VDI_VMUL(a, b) wasm_f32x4_mul(a, b)
+#define VDI_VDIV(a, b) wasm_f32x4_div(a, b)
+#define VDI_VSQRT(a) wasm_f32x4_sqrt(a)
+#define VDI_VABS(a) wasm_f32x4_abs(a)
+#define VDI_VNEG(a) wasm_f32x4_neg(a)
+/* the pseudo-minimum of (b, a) is a < b ? a : b */
+#define VDI_VMIN(a, b) wasm_f32x4_pmin(b, a)
+#define VDI_VMAX(a, b) wasm_f32x4_pmax(b, a)
+#define VDI_VLT(a, b) wasm_f32x4_lt(a, b)
+#define VDI_VLE(a, b) wasm_f32x4_le(a, b)
+#define VDI_VGT(a, b) wasm_f32x4_gt(a, b)
+#define VDI_VGE(a, b) wasm_f32x4_ge(a, b)
+#define VDI_VEQ(a, b) wasm_f32x4_eq(a, b)
+#define VDI_VNE(a, b) wasm_f32x4_ne(a, b)
+#define VDI_ISET1(x) wasm_i32x4_splat(x)
+#define VDI_IADD(a, b) wasm_i32x4_add(a, b)
+#define VDI_ISUB(a, b) wasm_i32x4_sub(a, b)
+#define VDI_ISHL(a, n) wasm_i32x4_shl(a, (uint32_t)(n))
+#define VDI_ISHR(a, n) wasm_u32x4_shr(a, (uint32_t)(n))
+#define VDI_ISAR(a, n) wasm_i32x4_shr(a, (uint32_t)(n))
+#define VDI_TBLOCK 4
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_wasm_f32(s, lds, d, ldd)
+#else
+#define VDI_W 2
+#define VDI_VLOADT(p, t) ((t) == VDI_W ? wasm_v128_load(p) : vdi__loadt_wasm_f64(p, t))
+#define VDI_VSTORET(p, t, v) ((t) == VDI_W ? wasm_v128_store(p, v) : vdi__storet_wasm_f64(p, t, v))
+#define VDI_VLOADOR(p, t, v) vdi__loador_wasm_f64(p, t, v)
+#define VDI_VFIRST(v) wasm_f64x2_extract_lane(v, 0)
+#define VDI_VHADD(v) vdi__hadd_wasm_f64(v)
+#define VDI_VHMAX(v) vdi__hmax_wasm_f64(v)
+#define VDI_VSET1(x) wasm_f64x2_splat(x)
+#define VDI_VZERO() wasm_f64x2_const_splat(0)
+#define VDI_VADD(a, b) wasm_f64x2_add(a, b)
+#define VDI_VSUB(a, b) wasm_f64x2_sub(a, b)
+#define VDI_VMUL(a, b) wasm_f64x2_mul(a, b)
+#define VDI_VDIV(a, b) wasm_f64x2_div(a, b)
+#define VDI_VSQRT(a) wasm_f64x2_sqrt(a)
+#define VDI_VABS(a) wasm_f64x2_abs(a)
+#define VDI_VNEG(a) wasm_f64x2_neg(a)
+/* the pseudo-minimum of (b, a) is a < b ? a : b */
+#define VDI_VMIN(a, b) wasm_f64x2_pmin(b, a)
+#define VDI_VMAX(a, b) wasm_f64x2_pmax(b, a)
+#define VDI_VLT(a, b) wasm_f64x2_lt(a, b)
+#define VDI_VLE(a, b) wasm_f64x2_le(a, b)
+#define VDI_VGT(a, b) wasm_f64x2_gt(a, b)
+#define VDI_VGE(a, b) wasm_f64x2_ge(a, b)
+#define VDI_VEQ(a, b) wasm_f64x2_eq(a, b)
+#define VDI_VNE(a, b) wasm_f64x2_ne(a, b)
+#define VDI_ISET1(x) wasm_i64x2_splat(x)
+#define VDI_IADD(a, b) wasm_i64x2_add(a, b)
+#define VDI_ISUB(a, b) wasm_i64x2_sub(a, b)
+#define VDI_ISHL(a, n) wasm_i64x2_shl(a, (uint32_t)(n))
+#define VDI_ISHR(a, n) wasm_u64x2_shr(a, (uint32_t)(n))
+#define VDI_ISAR(a, n) wasm_i64x2_shr(a, (uint32_t)(n))
+#define VDI_TBLOCK 2
+#define VDI_TRANSPOSE(s, lds, d, ldd) vdi__transpose_wasm_f64(s, lds, d, ldd)
+#endif
+#endif
+
+/* Before a loop with a constant count that has to be unrolled for its arrays to live in
+ * registers. */
+#ifndef VDI__UNROLL
+#if defined(__clang__)
+#define VDI__UNROLL _Pragma("unroll")
+#elif defined(__GNUC__) && !defined(__TINYC__)
+#define VDI__UNROLL _Pragma("GCC unroll 32")
+#else
+#define VDI__UNROLL
+#endif
+#endif
+
+#define VDI_KERNEL VDI__UNUSED VDI__TARGET static
+/* A helper that is called: code that would be long in many places. */
+#define VDI_SHARED VDI__NOINLINE VDI_KERNEL
+#define VDI_LOCAL VDI__UNUSED VDI__ALWAYS_INLINE VDI__TARGET static inline
+/* A step of several functions: inlined where speed counts. */
+#if VDI_FALLBACK
+#define VDI_STEP VDI_SHARED
+#else
+#define VDI_STEP VDI_LOCAL
+#endif
+#if VDI__PASS == 1
+
+/* ======== kernel bodies, float64 ======== */
+/* kernel/pass.h - the kernel bodies, in the order of one pass; no guard: included once per pass */
+/* kernel/functions_body.h - exp, log and their kin on one vector; one pass
+ *
+ * Every function is a short chain of steps without branches: reduce the argument, a polynomial, put
+ * the result together. The polynomials are minimax fits made for vdi (Remez exchange in 50 digits,
+ * docs/guide/kernels.md); each states its interval and the relative error that it leaves in the
+ * function. What a lane seldom needs (denormals, negative gammas, huge angles) stands behind one
+ * "any lane?" branch per vector. All steps are exact or are single words of simd.h, and a product
+ * that meets a sum is a fused multiply-add, so the paths that have one agree in every bit, except
+ * where libm is asked (pow, huge sines).
+ *
+ * The loops over arrays are in elementwise_body.h, which takes the macros away again.
+ */
+#if VDI__REAL == 32
+#define VDI__LIBM(name) name##f
+#define VDI__LN2_HI VDI_VSET1(0.693145752f) /* 15 bits: n * LN2_HI is exact */
+#define VDI__LN2_LO VDI_VSET1(1.42860682e-06f)
+#define VDI__EXP_TOP 90.0f /* exp of this is infinite, of the next is 0 */
+#define VDI__EXP_BOTTOM -104.5f
+#define VDI__SMALLEST FLT_MIN
+#define VDI__LARGEST FLT_MAX
+#else
+#define VDI__LIBM(name) name
+#define VDI__LN2_HI VDI_VSET1(0.6931471803691238) /* 32 bits */
+#define VDI__LN2_LO VDI_VSET1(1.9082149292705877e-10)
+#define VDI__EXP_TOP 711.0
+#define VDI__EXP_BOTTOM -746.0
+#define VDI__SMALLEST DBL_MIN
+#define VDI__LARGEST DBL_MAX
+#endif
+#define VDI__K(x) VDI_VSET1(VDI_C(x))
+#define VDI__ONE VDI__K(1)
+#define VDI__POLY(z, c) VDI_PN(vdi__poly)(z, c, (int)VDI__COUNT(c))
+#define VDI__SIGN_OF(x) VDI_VAND(x, VDI__K(-0.0))
+
+/* c[0] + c[1] z + ... + c[n-1] z^(n-1), n >= 2, even and odd powers in two chains; n is constant
+ * after inlining. */
+VDI_STEP VDI_V VDI_PN(vdi__poly)(VDI_V z, const VDI_T *c, int n) {
+    const VDI_V z2 = VDI_VMUL(z, z);
+    VDI_V a = VDI_VSET1(c[n - 1]), b = VDI_VSET1(c[n - 2]);
+    VDI__UNROLL
+    for (int k = n - 3; k >= 1; k -= 2) {
+        a = VDI_VFMA(a, z2, VDI_VSET1(c[k]));
+        b = VDI_VFMA(b, z2, VDI_VSET1(c[k - 1]));
+    }
+    if (n % 2 == 0) return VDI_VFMA(a, z, b);
+    a = VDI_VFMA(a, z2, VDI_VSET1(c[0]));
+    return VDI_VFMA(b, z, a);
+}
+
+VDI_LOCAL VDI_V VDI_PN(vdi__round)(VDI_V x) {
+    return VDI_VSUB(VDI_VADD(x, VDI__K(VDI_MAGIC)), VDI__K(VDI_MAGIC));
+}
+
+/* v * 2^n for an integer n that keeps 2^n normal */
+VDI_LOCAL VDI_V VDI_PN(vdi__scale)(VDI_V v, VDI_V n) {
+#ifdef VDI_VSCALEF
+    return VDI_VSCALEF(v, n);
+#else
+    return VDI_VMUL(
+        v, VDI_IBITS(VDI_ISHL(VDI_VBITS(VDI_VADD(n, VDI__K(VDI_MAGIC + VDI_EMAX))), VDI_MANT)));
+#endif
+}
+
+/* v * 2^n for |n| < 2 EMAX, |v| about 1: in two exact halves but for the last rounding, so
+ * denormals come out rounded once */
+VDI_LOCAL VDI_V VDI_PN(vdi__scale_far)(VDI_V v, VDI_V n) {
+#ifdef VDI_VSCALEF
+    return VDI_VSCALEF(v, n);
+#else
+    const VDI_V half = VDI_PN(vdi__round)(VDI_VMUL(n, VDI__K(0.5)));
+    return VDI_PN(vdi__scale)(VDI_PN(vdi__scale)(v, half), VDI_VSUB(n, half));
+#endif
+}
+
+/* exp(x) = 2^n (1 + r + r^2 p), |r| <= ln2/2, for BOTTOM <= x <= TOP; returns p, a polynomial to
+   2^-28, 2^-58 of the exponential. NaN passes. */
+VDI_STEP VDI_V VDI_PN(vdi__exp_rest)(VDI_V x, VDI_V *n, VDI_V *r) {
+#if VDI__REAL == 32
+    static const VDI_T c[] = {0.49999994f, 0.166665196f, 0.0416683927f, 0.00836878084f,
+                              0.00138145068f};
+#else
+    static const VDI_T c[] = {0.5000000000000011,     0.1666666666666641,    0.04166666666652911,
+                              0.00833333333349469,    0.0013888888943945047, 0.00019841269506973413,
+                              2.4801492738264296e-05, 2.755758521550879e-06, 2.7630387776666216e-07,
+                              2.500067964276749e-08};
+#endif
+    *n =
+        VDI_VSUB(VDI_VFMA(x, VDI__K(1.44269504088896340736), VDI__K(VDI_MAGIC)), VDI__K(VDI_MAGIC));
+    *r = VDI_VFNMA(*n, VDI__LN2_LO, VDI_VFNMA(*n, VDI__LN2_HI, x));
+    return VDI__POLY(*r, c);
+}
+
+/* exp(x) = 2^n (1 + t), |t| < 0.42; returns t */
+VDI_STEP VDI_V VDI_PN(vdi__exp_parts)(VDI_V x, VDI_V *n) {
+    VDI_V r;
+    const VDI_V p = VDI_PN(vdi__exp_rest)(x, n, &r);
+    return VDI_VFMA(VDI_VMUL(r, r), p, r);
+}
+
+VDI_STEP VDI_V VDI_PN(vdi__exp)(VDI_V x) {
+    VDI_V n;
+    const VDI_V t = VDI_PN(vdi__exp_parts)(
+        VDI_VMAX(VDI__K(VDI__EXP_BOTTOM), VDI_VMIN(VDI__K(VDI__EXP_TOP), x)), &n);
+    return VDI_PN(vdi__scale_far)(VDI_VADD(VDI__ONE, t), n);
+}
+
+/* exp(-|x|), which neither overflows nor needs the upper clamp */
+VDI_STEP VDI_V VDI_PN(vdi__exp_of_minus)(VDI_V x) {
+    VDI_V n;
+    const VDI_V minus = VDI_VOR(x, VDI__K(-0.0));
+    const VDI_V t = VDI_PN(vdi__exp_parts)(VDI_VMAX(VDI__K(VDI__EXP_BOTTOM), minus), &n);
+    return VDI_PN(vdi__scale_far)(VDI_VADD(VDI__ONE, t), n);
+}
+
+/* 2^n (r + rest) + (2^n - 1) as 2^n ((1 - 2^-n) + r + rest), in which 2^n can't overflow on its own
+   and what the first sum loses is kept */
+VDI_LOCAL VDI_V VDI_PN(vdi__expm1)(VDI_V x) {
+    VDI_V n, r;
+    const VDI_V held = VDI_VMAX(VDI__K(-40), VDI_VMIN(VDI__K(VDI__EXP_TOP), x));
+    const VDI_V rest = VDI_PN(vdi__exp_rest)(held, &n, &r);
+    const VDI_V one =
+        VDI_VSUB(VDI__ONE, VDI_PN(vdi__scale)(VDI__ONE, VDI_VNEG(VDI_VMIN(n, VDI__K(100)))));
+    const VDI_V sum = VDI_VADD(one, r), lost = VDI_VSUB(r, VDI_VSUB(sum, one));
+    const VDI_V t = VDI_VADD(sum, VDI_VFMA(VDI_VMUL(r, r), rest, lost));
+    return VDI_VOR(VDI_PN(vdi__scale_far)(t, n), VDI__SIGN_OF(x));
+}
+
+/* Split x > 0 into m 2^e, 0.75 <= m < 1.5; returns m. Zero, negative, infinite and NaN arguments
+ * are put right by log_ends. */
+VDI_STEP VDI_V VDI_PN(vdi__log_split)(VDI_V x, VDI_V *e) {
+#ifdef VDI_VGETMANT
+    const VDI_V m = VDI_VGETMANT(x);
+    *e = VDI_VADD(VDI_VGETEXP(x), VDI_VSEL(VDI_VLT(m, VDI__ONE), VDI__ONE, VDI_VZERO()));
+    return m;
+#else
+    const VDI_M tiny = VDI_VLT(x, VDI__K(VDI__SMALLEST));
+    VDI_V bias = VDI__K(VDI_MAGIC + VDI_EMAX);
+    if (VDI_MANY(tiny)) {
+        x = VDI_VSEL(tiny, VDI_VMUL(x, VDI__K((VDI_IT)1 << (VDI_MANT + 2))), x);
+        bias = VDI_VSEL(tiny, VDI__K(VDI_MAGIC + VDI_EMAX + VDI_MANT + 2), bias);
+    }
+    /* 0.75 and 1 are half a mantissa apart, in bits as in value */
+    const VDI_I i = VDI_IADD(VDI_VBITS(x), VDI_ISET1((VDI_IT)1 << (VDI_MANT - 1)));
+    *e = VDI_VSUB(VDI_IBITS(VDI_IOR(VDI_ISHR(i, VDI_MANT), VDI_VBITS(VDI__K(VDI_MAGIC)))), bias);
+    return VDI_IBITS(
+        VDI_IADD(VDI_IAND(i, VDI_ISET1(((VDI_IT)1 << VDI_MANT) - 1)), VDI_VBITS(VDI__K(0.75))));
+#endif
+}
+
+/* r, or what the logarithm of x is where x is not positive and finite */
+VDI_STEP VDI_V VDI_PN(vdi__log_ends)(VDI_V x, VDI_V r) {
+#ifndef VDI_VGETMANT
+    const VDI_M plain = VDI_MAND(VDI_VGT(x, VDI_VZERO()), VDI_VLE(x, VDI__K(VDI__LARGEST)));
+    if (VDI_MANY(VDI_MNOT(plain))) {
+        const VDI_V end = VDI_VSEL(VDI_VEQ(x, VDI_VZERO()), VDI__K(-INFINITY),
+                                   VDI_VSEL(VDI_VGT(x, VDI_VZERO()), x, VDI__K(NAN)));
+        r = VDI_VSEL(plain, r, end);
+    }
+#else
+    (void)x;
+#endif
+    return r;
+}
+
+/* log(1 + f) - f + e LN2_LO for -0.25 <= f <= 0.5. F32: f^3 p(f), 2^-27.5 of the logarithm. F64:
+   with s = f/(2 + f) and z = s^2, log(1 + f) = f - s (f - z p(z)), 2^-62.7; written around f^2/2 so
+   that what is rounded stays small. */
+VDI_STEP VDI_V VDI_PN(vdi__log_rest)(VDI_V f, VDI_V e) {
+    const VDI_V half = VDI_VMUL(f, VDI__K(0.5));
+#if VDI__REAL == 32
+    static const VDI_T c[] = {0.333334625f, -0.250001937f, 0.19990322f,  -0.166423917f,
+                              0.144761547f, -0.132133886f, 0.105978437f, -0.0460736901f};
+    const VDI_V y =
+        VDI_VFMA(VDI_VMUL(VDI_VMUL(f, f), f), VDI__POLY(f, c), VDI_VMUL(e, VDI__LN2_LO));
+#else
+    static const VDI_T c[] = {0.666666666666666,   0.40000000000055935, 0.2857142855600864,
+                              0.2222222427605993,  0.18181667096112433, 0.15391072201807723,
+                              0.13174265385773704, 0.1383854442047548};
+    const VDI_V s = VDI_VDIV(f, VDI_VADD(VDI__K(2), f)), z = VDI_VMUL(s, s);
+    const VDI_V y =
+        VDI_VFMA(s, VDI_VFMA(half, f, VDI_VMUL(z, VDI__POLY(z, c))), VDI_VMUL(e, VDI__LN2_LO));
+#endif
+    return VDI_VFNMA(half, f, y);
+}
+
+VDI_STEP VDI_V VDI_PN(vdi__log)(VDI_V x) {
+    VDI_V e;
+#ifdef VDI_VGETMANT
+    x = VDI_VADD(x, VDI_VZERO()); /* -0 would give the mantissa -1 */
+#endif
+    const VDI_V f = VDI_VSUB(VDI_PN(vdi__log_split)(x, &e), VDI__ONE);
+    return VDI_PN(vdi__log_ends)(
+        x, VDI_VFMA(e, VDI__LN2_HI, VDI_VADD(f, VDI_PN(vdi__log_rest)(f, e))));
+}
+
+/* the same where speed is not asked, to keep the code small */
+VDI_SHARED VDI_V VDI_PN(vdi__log_call)(VDI_V x) { return VDI_PN(vdi__log)(x); }
+
+/* log(u) of u = 1 + x, and lost / u of what the sum lost, with u taken as 1 up to 2 and beyond as
+   infinite: it counts only where u is near 1 */
+VDI_LOCAL VDI_V VDI_PN(vdi__log1p)(VDI_V x) {
+    VDI_V e;
+    const VDI_V u = VDI_VADD(VDI__ONE, x);
+    const VDI_V lost = VDI_VSUB(x, VDI_VSUB(u, VDI__ONE)); /* exact up to x = 1 */
+    const VDI_V f = VDI_VSUB(VDI_PN(vdi__log_split)(u, &e), VDI__ONE);
+    const VDI_V rest =
+        VDI_VADD(VDI_PN(vdi__log_rest)(f, e), VDI_VSEL(VDI_VLT(u, VDI__K(2)), lost, VDI_VZERO()));
+    const VDI_V r = VDI_VFMA(e, VDI__LN2_HI, VDI_VADD(f, rest));
+    return VDI_VOR(VDI_PN(vdi__log_ends)(u, r), VDI__SIGN_OF(x));
+}
+
+/* |x| < 0.625: x + x z p(z), z = x^2 (2^-27.8, 2^-59); else 1 - 2/(exp(2|x|) + 1). F64 shares the
+ * division between the two. F32 needs few digits of the exponential: 2^n 2^-g, by one polynomial
+ * (2^-29). */
+VDI_LOCAL VDI_V VDI_PN(vdi__tanh)(VDI_V x) {
+    const VDI_V size = VDI_VABS(x); /* held where it is taken: of a large x powers would overflow */
+    const VDI_V a = VDI_VMIN(VDI__K(VDI__REAL == 32 ? 10 : 20), size), z = VDI_VMUL(a, a);
+    const VDI_M small = VDI_VLT(a, VDI__K(0.625));
+#if VDI__REAL == 32
+    static const VDI_T c[] = {-0.333332807f, 0.133314416f, -0.0537397116f, 0.0206390768f,
+                              -0.00570497476f};
+    static const VDI_T d[] = {1,
+                              -0.693147182f,
+                              0.240226462f,
+                              -0.0555032864f,
+                              0.00961848907f,
+                              -0.00133999309f,
+                              0.000153457862f};
+    const VDI_V n =
+        VDI_VSUB(VDI_VFMA(a, VDI__K(2.88539008f), VDI__K(VDI_MAGIC)), VDI__K(VDI_MAGIC));
+    const VDI_V g = VDI_VFNMA(a, VDI__K(2.88539008f), n);
+    const VDI_V e1 = VDI_VADD(VDI_PN(vdi__scale)(VDI__POLY(g, d), n), VDI__ONE);
+    const VDI_V r = VDI_VSEL(small, VDI_VFMA(VDI_VMUL(a, z), VDI__POLY(z, c), a),
+                             VDI_VSUB(VDI__ONE, VDI_VDIV(VDI__K(2), e1)));
+#else
+    static const VDI_T p[] = {-1613.993357006602, -99.25410017871536, -0.9643860146794839};
+    static const VDI_T q[] = {4841.980071019807, 2234.554328944051, 112.77525907612463, 1};
+    VDI_V n;
+    const VDI_V t = VDI_PN(vdi__exp_parts)(VDI_VADD(a, a), &n);
+    const VDI_V e1 = VDI_VADD(VDI_PN(vdi__scale)(VDI_VADD(VDI__ONE, t), n), VDI__ONE);
+    const VDI_V over = VDI_VSEL(small, VDI_VMUL(VDI_VMUL(a, z), VDI__POLY(z, p)), VDI__K(-2));
+    const VDI_V r = VDI_VADD(VDI_VSEL(small, a, VDI__ONE),
+                             VDI_VDIV(over, VDI_VSEL(small, VDI__POLY(z, q), e1)));
+#endif
+    return VDI_VOR(r, VDI__SIGN_OF(x));
+}
+
+/* e = exp(-|x|) <= 1: 1/(1 + e) or e/(1 + e), so that small results keep their digits down to the
+   denormals. What 1 + e lost is made good to first order, with 1/(1 + e) taken as 1: it counts
+   where e is small, and without it the error passes 2 ulp. */
+VDI_STEP VDI_V VDI_PN(vdi__sigmoid)(VDI_V x) {
+    const VDI_V e = VDI_PN(vdi__exp_of_minus)(x), d = VDI_VADD(VDI__ONE, e);
+    const VDI_V lost = VDI_VSUB(e, VDI_VSUB(d, VDI__ONE));
+    const VDI_V y = VDI_VDIV(VDI_VSEL(VDI_VLT(x, VDI_VZERO()), e, VDI__ONE), d);
+    return VDI_VFNMA(y, lost, y);
+}
+
+/* max(x, 0) + log(1 + e), e = exp(-|x|), by the series of log_rest on 0 <= e <= 1 (2^-27.7,
+ * 2^-59) */
+VDI_LOCAL VDI_V VDI_PN(vdi__softplus)(VDI_V x) {
+#if VDI__REAL == 32
+    static const VDI_T c[] = {0.666664124f, 0.400216997f, 0.279991537f, 0.280243546f};
+#else
+    static const VDI_T c[] = {0.6666666666666631,  0.4000000000015717,  0.28571428547861677,
+                              0.22222223969280802, 0.1818174394039092,  0.15386559591894355,
+                              0.13300978036834618, 0.12106049853875407, 0.08340266754837075,
+                              0.17018256526998762};
+#endif
+    const VDI_V e = VDI_PN(vdi__exp_of_minus)(x), half = VDI_VMUL(e, VDI__K(0.5));
+    const VDI_V s = VDI_VDIV(e, VDI_VADD(VDI__K(2), e)), z = VDI_VMUL(s, s);
+    const VDI_V y = VDI_VMUL(s, VDI_VFMA(half, e, VDI_VMUL(z, VDI__POLY(z, c))));
+    return VDI_VADD(VDI_VMAX(x, VDI_VZERO()), VDI_VADD(e, VDI_VFNMA(half, e, y)));
+}
+
+/* |x| < 1: x + x p(x^2) (2^-29.6, 2^-56.9); else 1 - exp(-x^2) q(t), t = 1/(|x| + c) - shift
+   (2^-34.7, 2^-56.8) */
+VDI_LOCAL VDI_V VDI_PN(vdi__erf)(VDI_V x) {
+#if VDI__REAL == 32
+    static const VDI_T p[] = {0.128379166f,   -0.37612626f,     0.112835854f,   -0.0268538147f,
+                              0.00518833054f, -0.000801020244f, 7.85384982e-05f};
+    static const VDI_T q[] = {0.255395681f, 1.70874345f,  3.86651635f,
+                              5.05516148f,  0.954816103f, -7.3856616f};
+    const VDI_V c = VDI__K(2), shift = VDI__K(0.25), end = VDI__K(4);
+#else
+    static const VDI_T p[] = {
+        0.12837916709551256,     -0.3761263890318352,     0.11283791670944185,
+        -0.026866170643111486,   0.005223977606118636,    -0.0008548325929322667,
+        0.00012055293577152214,  -1.4924712306931244e-05, 1.6447131632706816e-06,
+        -1.6206314232119725e-07, 1.3710982452771908e-08,  -7.779472323948878e-10};
+    static const VDI_T q[] = {0.19907263099385689, 2.962598598295585,  22.356434226366424,
+                              144.6274977081179,   798.4457801677707,  3716.919356431333,
+                              14246.144789583512,  42833.547022736486, 89438.33746683518,
+                              76316.07242074826,   -300894.0076177552, -826132.0541833877};
+    const VDI_V c = VDI__K(4), shift = VDI__K(0.15), end = VDI__K(6);
+#endif
+    VDI_V n;
+    const VDI_V a = VDI_VMIN(end, VDI_VABS(x)), z = VDI_VMUL(a, a);
+    const VDI_V t = VDI_PN(vdi__exp_parts)(VDI_VNEG(z), &n);
+    const VDI_V e = VDI_PN(vdi__scale)(VDI_VADD(VDI__ONE, t), n);
+    const VDI_V tail =
+        VDI_VFNMA(e, VDI__POLY(VDI_VSUB(VDI_VDIV(VDI__ONE, VDI_VADD(a, c)), shift), q), VDI__ONE);
+    return VDI_VOR(VDI_VSEL(VDI_VLT(a, VDI__ONE), VDI_VFMA(a, VDI__POLY(z, p), a), tail),
+                   VDI__SIGN_OF(x));
+}
+
+/* One lane after the other through libm: for lanes that are rare. */
+#define VDI__LANES(result, where, a, b, call)                             \
+    do {                                                                  \
+        VDI_T lane_r[VDI_W], lane_w[VDI_W], lane_a[VDI_W], lane_b[VDI_W]; \
+        VDI_VSTORE(lane_r, result);                                       \
+        VDI_VSTORE(lane_w, VDI_VSEL(where, VDI__ONE, VDI_VZERO()));       \
+        VDI_VSTORE(lane_a, a);                                            \
+        VDI_VSTORE(lane_b, b);                                            \
+        for (int lane = 0; lane < VDI_W; lane++) {                        \
+            const VDI_T u = lane_a[lane], v = lane_b[lane];               \
+            (void)v;                                                      \
+            if (lane_w[lane] != 0) lane_r[lane] = call;                   \
+        }                                                                 \
+        result = VDI_VLOAD(lane_r);                                       \
+    } while (0)
+
+/* y with libm's sines or cosines of x in the lanes that are hard */
+VDI_SHARED VDI_V VDI_PN(vdi__circle_far)(VDI_V y, VDI_M hard, VDI_V x, bool cosine) {
+    VDI__LANES(y, hard, x, x, cosine ? VDI__LIBM(cos)(u) : VDI__LIBM(sin)(u));
+    return y;
+}
+
+/* sin and cos by one polynomial on |r| <= pi/2 (2^-34, 2^-60): |x| = n pi + r, with n whole for the
+   sine and half an odd number for the cosine, and the sign that of (-1)^n. The last digits of the
+   coefficients lean upwards at pi/2, and the result is held: it never passes 1, and cos(0) is 1. pi
+   is in three parts: with a fused multiply-add the first step is exact; else the first two parts
+   are exact times n, and what the second step lost is kept. Lanes with |x| beyond the range of n,
+   or without a fused multiply-add so close to a zero that digits would be lost, ask libm. */
+VDI_LOCAL VDI_V VDI_PN(vdi__circle)(VDI_V x, bool cosine) {
+#if VDI__REAL == 32
+    static const VDI_T c[] = {0.00833333377f, -0.000198409194f, 2.75256298e-06f, -2.38210518e-08f};
+    const VDI_V sixth = VDI__K(-0.166666672f);
+    const VDI_V limit = VDI__K(3000); /* n < 2^10 */
+#if VDI_FMA
+    const VDI_V p0 = VDI__K(3.14159274f), p1 = VDI__K(-8.74227766e-08f);
+    const VDI_V p2 = VDI__K(-3.43024902e-15f);
+#else
+    const VDI_V p0 = VDI__K(3.140625f), p1 = VDI__K(0.000967502593994f);
+    const VDI_V p2 = VDI__K(1.50995803e-07f), near = VDI__K(0.000244140625f); /* 2^-12 */
+#endif
+#else
+    const VDI_V sixth = VDI__K(-0.16666666666666666);
+    static const VDI_T c[] = {0.008333333333333241,   -0.00019841269841220483,
+                              2.7557319212513674e-06, -2.5052106958210047e-08,
+                              1.6058942358458965e-10, -7.643025807480593e-13,
+                              2.7212025163064669e-15};
+    const VDI_V limit = VDI__K(800000); /* n < 2^18 */
+#if VDI_FMA
+    const VDI_V p0 = VDI__K(3.141592653589793), p1 = VDI__K(1.2246467991473532e-16);
+    const VDI_V p2 = VDI__K(-2.9947698097183397e-33);
+#else
+    const VDI_V p0 = VDI__K(3.1415926534682512), p1 = VDI__K(1.2154201012607932e-10);
+    const VDI_V p2 = VDI__K(4.0445324975919013e-21);
+    const VDI_V near = VDI__K(9.5367431640625e-07); /* 2^-20 */
+#endif
+#endif
+    const VDI_V size = VDI_VABS(x), half = VDI__K(cosine ? 0.5 : 0);
+    VDI_M hard = VDI_VGT(size, limit);
+    const VDI_V a = VDI_VSEL(hard, VDI_VZERO(), size); /* whose powers do not overflow */
+    const VDI_V m = VDI_VFMA(cosine ? VDI_VADD(a, VDI__K(1.57079632679489662)) : a,
+                             VDI__K(0.318309886183790672), VDI__K(VDI_MAGIC));
+    const VDI_V whole = VDI_VSUB(m, VDI__K(VDI_MAGIC)), n = cosine ? VDI_VSUB(whole, half) : whole;
+    const VDI_V r0 = VDI_VFNMA(n, p0, a), r1 = VDI_VFNMA(n, p1, r0);
+#if VDI_FMA
+    const VDI_V r = VDI_VFNMA(n, p2, r1);
+#else
+    const VDI_V r = VDI_VADD(r1, VDI_VFNMA(n, p2, VDI_VFNMA(n, p1, VDI_VSUB(r0, r1))));
+    hard = VDI_MOR(hard, VDI_MAND(VDI_VLT(VDI_VABS(r), near), VDI_VNE(n, VDI_VZERO())));
+#endif
+    const VDI_V z = VDI_VMUL(r, r);
+    const VDI_V sine = VDI_VFMA(VDI_VMUL(z, r), VDI_VFMA(z, VDI__POLY(z, c), sixth), r);
+    const VDI_V flip = VDI_IBITS(VDI_ISHL(VDI_VBITS(m), VDI_MANT + (VDI__REAL == 32 ? 8 : 11)));
+    const VDI_V held = VDI_VMIN(VDI__ONE, VDI_VMAX(VDI__K(-1), sine));
+    const VDI_V y = VDI_VXOR(held, cosine ? flip : VDI_VXOR(flip, VDI__SIGN_OF(x)));
+    return VDI_MANY(hard) ? VDI_PN(vdi__circle_far)(y, hard, x, cosine) : y;
+}
+VDI_LOCAL VDI_V VDI_PN(vdi__sin)(VDI_V x) { return VDI_PN(vdi__circle)(x, false); }
+VDI_LOCAL VDI_V VDI_PN(vdi__cos)(VDI_V x) { return VDI_PN(vdi__circle)(x, true); }
+/* kernel/gamma_body.h - the logarithm of the gamma function and its first two derivatives; one
+ * pass */
+/* sin(pi r)/pi for |r| <= 1/2 (2^-27.6, 2^-62) */
+VDI_STEP VDI_V VDI_PN(vdi__sinpi_near)(VDI_V r) {
+#if VDI__REAL == 32
+    static const VDI_T c[] = {-1.64493346f, 0.811718524f, -0.190461904f, 0.0247549526f};
+#else
+    static const VDI_T c[] = {-1.6449340668482264,    0.8117424252833418,    -0.1907518241215603,
+                              0.026147847806417233,   -0.002346080902078053, 0.00014842787011489522,
+                              -6.972165623293195e-06, 2.4509180430010564e-07};
+#endif
+    const VDI_V z = VDI_VMUL(r, r);
+    return VDI_VFMA(VDI_VMUL(r, z), VDI__POLY(z, c), r);
+}
+
+/* sin(pi a)/pi for a >= 0, up to its sign; *r is a less the nearest integer. Exactly 0 at
+ * integers. */
+VDI_STEP VDI_V VDI_PN(vdi__sinpi)(VDI_V a, VDI_V *r) {
+    /* beyond it the rounding trick would lose the halves */
+    const VDI_V high = VDI__K((VDI_IT)1 << (VDI_MANT - 1));
+    const VDI_V b = VDI_VSEL(VDI_VGE(a, high), VDI_VSUB(a, high), a);
+    *r = VDI_VSEL(VDI_VGE(b, high), VDI_VZERO(), VDI_VSUB(b, VDI_PN(vdi__round)(b)));
+    return VDI_PN(vdi__sinpi_near)(*r);
+}
+
+/* x >= 3, finite: Stirling's (x - 1/2)(log x - 1) + log(2 pi)/2 - 1/2 + w(1/x^2)/x (2^-34.9,
+   2^-60). The logarithm in two parts, since its rounding is worth x - 1/2 times as much. */
+VDI_SHARED VDI_V VDI_PN(vdi__stirling)(VDI_V x) {
+#if VDI__REAL == 32
+    static const VDI_T c[] = {0.0833333209f, -0.00277713197f, 0.000777554407f, -0.000420434109f};
+#else
+    static const VDI_T c[] = {
+        0.08333333333333301,   -0.0027777777776075946, 0.000793650760693785, -0.0005952347554057809,
+        0.0008415449769678283, -0.0019091245403893716, 0.006170103713617925, -0.024526499592455547,
+        0.09904078034579851,   -0.33304339190628307,   0.7595132574425421,   -0.8401317025333921};
+#endif
+    VDI_V e;
+    const VDI_V f = VDI_VSUB(VDI_PN(vdi__log_split)(x, &e), VDI__ONE);
+    const VDI_V rest = VDI_PN(vdi__log_rest)(f, e);
+    const VDI_V t = VDI_VFMA(e, VDI__LN2_HI, f);
+    const VDI_V lost = VDI_VADD(VDI_VFMA(e, VDI__LN2_HI, VDI_VNEG(t)), f);
+    const VDI_V low = VDI_VADD(lost, rest);
+    const VDI_V lh = VDI_VADD(t, low), ll = VDI_VADD(VDI_VSUB(t, lh), low);
+    const VDI_V r = VDI_VDIV(VDI__ONE, x), q = VDI_VSUB(x, VDI__K(0.5));
+    const VDI_V w = VDI_VFMA(r, VDI__POLY(VDI_VMUL(r, r), c), VDI__K(0.41893853320467274178));
+    return VDI_VFMA(q, VDI_VSUB(lh, VDI__ONE), VDI_VFMA(q, ll, w));
+}
+
+/* The rest of lgamma: with a = |x|, for a < 3 (b - 1)(b - 2) p(b - 2), where b is a, or 1 + a below
+   1 (2^-27.5, 2^-55 of the result, its zeros at 1 and 2 included); below 1 Gamma(a) = Gamma(1 +
+   a)/a, below 0 Gamma(-a) = -pi/(a sin(pi a) Gamma(a)). */
+VDI_SHARED VDI_V VDI_PN(vdi__lgamma_rest)(VDI_V x) {
+#if VDI__REAL == 32
+    static const VDI_T c[] = {0.422784328f,    -0.10031727f,     0.0329649448f,   -0.0123849772f,
+                              0.00499948254f,  -0.00210205279f,  0.000910497329f, -0.000425590493f,
+                              0.000195816043f, -5.24008574e-05f, 2.02351493e-05f, -3.8740829e-05f,
+                              1.93133856e-05f};
+#else
+    static const VDI_T c[] = {
+        0.42278433509846713,    -0.10031730167435422,    0.032965000621157016,
+        -0.01238419219333427,   0.004998641164621209,    -0.002108130835271449,
+        0.0009153769241709339,  -0.0004057073757738462,  0.00018255261386713922,
+        -8.309532808580497e-05, 3.816908711043378e-05,   -1.7660511934630186e-05,
+        8.221188097075731e-06,  -3.851749323245865e-06,  1.8115273809040304e-06,
+        -8.415242160771223e-07, 3.9561868002123556e-07,  -2.1198994904265045e-07,
+        1.0458453836158791e-07, -1.8774634147837885e-08, 5.556257601357471e-09,
+        -2.992899340077404e-08, 1.6407080014079688e-08,  7.634111416208367e-09,
+        -4.386815254135892e-09, -3.0590213628466957e-09, 1.5861401657167386e-09};
+#endif
+    const VDI_V a = VDI_VABS(x);
+    const VDI_M low = VDI_VLT(a, VDI__K(3));
+    const VDI_M unit = VDI_VLT(a, VDI__ONE);
+    const VDI_M below = VDI_VLT(x, VDI_VZERO());
+    VDI_V y = VDI_VZERO();
+    if (VDI_MANY(low)) {
+        const VDI_V b = VDI_VMIN(VDI__K(3), a);
+        const VDI_V d = VDI_VSEL(unit, b, VDI_VSUB(b, VDI__ONE)), u = VDI_VSUB(d, VDI__ONE);
+        y = VDI_VMUL(VDI_VMUL(d, u), VDI__POLY(VDI_VSEL(low, u, VDI_VZERO()), c));
+    }
+    if (VDI_MANY(VDI_MNOT(low)))
+        y = VDI_VSEL(low, y, VDI_PN(vdi__stirling)(VDI_VMAX(a, VDI__K(3))));
+    if (VDI_MANY(VDI_VLT(x, VDI__ONE))) {
+        VDI_V r, q = a;
+        if (VDI_MANY(below)) {
+            q = VDI_VSEL(below,
+                         VDI_VMUL(VDI_VABS(VDI_PN(vdi__sinpi)(a, &r)), VDI_VSEL(unit, VDI__ONE, a)),
+                         a);
+        }
+        const VDI_V l = VDI_PN(vdi__log_call)(q);
+        y = VDI_VSEL(below, VDI_VSUB(VDI_VNEG(l), y), VDI_VSEL(unit, VDI_VSUB(y, l), y));
+    }
+    const VDI_M pole = VDI_MOR(VDI_VEQ(a, VDI__K(INFINITY)),
+                               VDI_MAND(below, VDI_VGE(a, VDI__K((VDI_IT)1 << VDI_MANT))));
+    return VDI_VSEL(VDI_VNE(x, x), x, VDI_VSEL(pole, VDI__K(INFINITY), y));
+}
+
+VDI_LOCAL VDI_V VDI_PN(vdi__lgamma)(VDI_V x) {
+    const VDI_M plain = VDI_MAND(VDI_VGE(x, VDI__K(3)), VDI_VLE(x, VDI__K(VDI__LARGEST)));
+    return VDI__UNLIKELY(VDI_MANY(VDI_MNOT(plain))) ? VDI_PN(vdi__lgamma_rest)(x)
+                                                    : VDI_PN(vdi__stirling)(x);
+}
+
+/* Digamma, anywhere. a = |x| >= 3: log a - 1/(2a) - w(1/a^2)/a^2 (2^-33, 2^-57.6); below, (b - x0)
+   p(b - 2) around the zero x0, where b is a, or 1 + a below 1 (2^-26.7, 2^-55). psi(a) = psi(1 +
+   a) - 1/a, psi(-a) = psi(1 + a) + pi cot(pi a). At 0 it is an infinity of the opposite sign, at
+   negative integers NaN. */
+VDI_SHARED VDI_V VDI_PN(vdi__digamma)(VDI_V x) {
+#if VDI__REAL == 32
+    static const VDI_T far[] = {0.0833332762f, -0.00832876097f, 0.00384523626f, -0.0027334413f};
+    static const VDI_T c[] = {0.785307527f,    -0.260738969f,    0.10899923f,     -0.0495502315f,
+                              0.0234580394f,   -0.011347454f,    0.00549005624f,  -0.00269593834f,
+                              0.00152676494f,  -0.000780506816f, 0.000109899112f, -3.78580953e-05f,
+                              0.000221697046f, -0.000115928349f};
+    const VDI_V zero = VDI__K(0.461632133f), zero_low = VDI__K(1.24381501e-08f);
+#else
+    static const VDI_T far[] = {0.08333333333332942,   -0.008333333331100977, 0.0039682535053907,
+                                -0.004166617004185749, 0.0075725404834504,    -0.020955451747581542,
+                                0.07923669890960336,   -0.35377342856749944,  1.5483717861381332,
+                                -5.505004311554865,    13.074026634326856,    -14.924010131059347};
+    static const VDI_T c[] = {
+        0.7853075386041053,     -0.26073895468300085,    0.10899991701762683,
+        -0.04955103291774889,   0.023447309597687795,    -0.01133843255016705,
+        0.00555225417229619,    -0.0027395729447941236,  0.0013581421776893544,
+        -0.0006753126909018148, 0.00033643247798809453,  -0.00016781988430157257,
+        8.377913567646453e-05,  -4.1824522736761474e-05, 2.089357793834854e-05,
+        -1.051060975808876e-05, 5.264126111487112e-06,   -2.476162135758838e-06,
+        1.2199301105398964e-06, -8.606770070335598e-07,  4.520902951940696e-07,
+        6.05539689697516e-08,   -4.838410916707933e-08,  -2.0236392996557895e-07,
+        1.1102619415205207e-07, 6.22984233247009e-08,    -3.43009286810185e-08,
+        -1.910013213004707e-08, 1.0000501713837044e-08};
+    const VDI_V zero = VDI__K(0.46163214496836224), zero_low = VDI__K(9.549995429965697e-17);
+#endif
+    const VDI_V a = VDI_VABS(x);
+    const VDI_M low = VDI_VLT(a, VDI__K(3));
+    const VDI_M unit = VDI_VLT(a, VDI__ONE);
+    const VDI_M below = VDI_VLT(x, VDI_VZERO());
+    VDI_V y = VDI_VZERO();
+    if (VDI_MANY(low)) { /* d = b - 1 */
+        const VDI_V d = VDI_VSEL(unit, a, VDI_VSUB(a, VDI__ONE)), u = VDI_VSUB(d, VDI__ONE);
+        y = VDI_VMUL(VDI_VSUB(VDI_VSUB(d, zero), zero_low),
+                     VDI__POLY(VDI_VSEL(low, u, VDI_VZERO()), c));
+    }
+    if (VDI_MANY(VDI_MNOT(low))) {
+        const VDI_V b = VDI_VMAX(a, VDI__K(3)), r = VDI_VDIV(VDI__ONE, b);
+        const VDI_V w =
+            VDI_VFMA(VDI_VMUL(r, r), VDI__POLY(VDI_VMUL(r, r), far), VDI_VMUL(r, VDI__K(0.5)));
+        y = VDI_VSEL(low, y, VDI_VSUB(VDI_PN(vdi__log_call)(b), w));
+    }
+    if (VDI_MANY(VDI_VLT(x, VDI__ONE))) {
+        /* y is psi(1 + a) where a < 1, else psi(a); wanted is psi(a) above 0 and psi(1 + a) below:
+         * -1/a or 1/a, both -1/x, make up for it
+         */
+        y = VDI_VSEL(VDI_MOR(VDI_MAND(unit, below), VDI_VGE(x, VDI__ONE)), y,
+                     VDI_VSUB(y, VDI_VDIV(VDI__ONE, x)));
+        if (VDI_MANY(below)) {
+            VDI_V r = VDI_VZERO();
+            /* and the cosine is the sine of what is left to 1/2 */
+            const VDI_V s = VDI_VSEL(below, VDI_PN(vdi__sinpi)(a, &r), VDI__ONE);
+            const VDI_V cot =
+                VDI_VDIV(VDI_VMUL(VDI__K(VDI_PI),
+                                  VDI_PN(vdi__sinpi_near)(VDI_VSUB(VDI__K(0.5), VDI_VABS(r)))),
+                         s);
+            y = VDI_VSEL(below, VDI_VSEL(VDI_VEQ(s, VDI_VZERO()), VDI__K(NAN), VDI_VADD(y, cot)),
+                         y);
+        }
+    }
+    return VDI_VSEL(VDI_VNE(x, x), x, y);
+}
+
+/* Trigamma, for the derivative of digamma: x >= 3: 1/x + 1/(2x^2) + w(1/x^2)/x^3 (2^-29.7, 2^-53);
+   below by three steps of psi'(x) = psi'(1 + x) + 1/x^2; psi'(-a) = pi^2/sin^2(pi a) - psi'(1 +
+   a). */
+VDI_SHARED VDI_V VDI_PN(vdi__trigamma)(VDI_V x) {
+#if VDI__REAL == 32
+    static const VDI_T c[] = {0.166666314f, -0.03329961f, 0.0227971654f, -0.0204169266f};
+#else
+    static const VDI_T c[] = {0.16666666666645946,   -0.0333333332161007, 0.023809500691860518,
+                              -0.033331038996077464, 0.07562295467131015, -0.24799575960812947,
+                              1.0325047014928006,    -4.531683308142845,  16.95569635659561,
+                              -43.350059306432826,   53.65095588766297};
+#endif
+    const VDI_M above = VDI_VGT(x, VDI_VZERO());
+    const VDI_V a = VDI_VABS(x), b = VDI_VSEL(above, x, VDI_VADD(VDI__ONE, a));
+    const VDI_M low = VDI_VLT(b, VDI__K(3));
+    const VDI_V r = VDI_VDIV(VDI__ONE, VDI_VSEL(low, VDI_VADD(b, VDI__K(3)), b));
+    const VDI_V z = VDI_VMUL(r, r);
+    VDI_V y = VDI_VFMA(VDI_VMUL(r, z), VDI__POLY(z, c), VDI_VFMA(z, VDI__K(0.5), r));
+    if (VDI_MANY(low)) {
+        const VDI_V r0 = VDI_VDIV(VDI__ONE, b);
+        const VDI_V r1 = VDI_VDIV(VDI__ONE, VDI_VADD(b, VDI__ONE));
+        const VDI_V r2 = VDI_VDIV(VDI__ONE, VDI_VADD(b, VDI__K(2)));
+        y = VDI_VSEL(low, VDI_VFMA(r0, r0, VDI_VFMA(r1, r1, VDI_VFMA(r2, r2, y))), y);
+    }
+    if (VDI_MANY(VDI_MNOT(above))) {
+        /* lanes that do not use it take sin(pi/2); clang drops a selection behind the sine */
+        VDI_V fraction;
+        const VDI_V half = VDI_VSEL(above, VDI__K(0.5), a);
+        const VDI_V s = VDI_VDIV(VDI__ONE, VDI_PN(vdi__sinpi)(half, &fraction));
+        y = VDI_VSEL(above, y, VDI_VFMA(s, s, VDI_VNEG(y)));
+    }
+    return VDI_VSEL(VDI_VNE(x, x), x, y);
+}
+/* kernel/elementwise_body.h - the loops over arrays, of functions of one and two arguments; one
+ * pass
+ *
+ * What costs less than a call shares one loop, which asks for the op once for every four vectors;
+ * the SHORT ones, of which small nodes of the tape are made, have their own. Of the rest, a
+ * function that is used often has a loop of its own, and the others one that calls them: a loop
+ * costs as much to compile as a function.
+ */
+
+/* ---- one argument ------------------------------------------------------------------------------
+ * A row: the op, its name, how its kernel runs (SIMPLE, SHORT, OFTEN, CALLED), f(v), and its
+ * derivative as a function of v = x and w = f(x); q is the parameter. THROUGH: a kernel gives the
+ * derivative.
+ */
+#define VDI__POSITIVE VDI_VGT(v, VDI_VZERO())
+#define VDI__ROWS(SIMPLE, SHORT, OFTEN, CALLED, OFTEN_THROUGH, CALLED_THROUGH)                    \
+    OFTEN(VDI_EXP, exp, VDI_PN(vdi__exp)(v), w)                                                   \
+    OFTEN(VDI_LOG, log, VDI_PN(vdi__log)(v), VDI_VDIV(VDI__ONE, v))                               \
+    CALLED(VDI_LOG1P, log1p, VDI_PN(vdi__log1p)(v), VDI_VDIV(VDI__ONE, VDI_VADD(VDI__ONE, v)))    \
+    CALLED(VDI_EXPM1, expm1, VDI_PN(vdi__expm1)(v), VDI_VADD(w, VDI__ONE))                        \
+    OFTEN(VDI_TANH, tanh, VDI_PN(vdi__tanh)(v), VDI_VFNMA(w, w, VDI__ONE))                        \
+    OFTEN(VDI_SIGMOID, sigmoid, VDI_PN(vdi__sigmoid)(v), VDI_VMUL(w, VDI_VSUB(VDI__ONE, w)))      \
+    OFTEN_THROUGH(VDI_SOFTPLUS, softplus, VDI_PN(vdi__softplus)(v), VDI_PN(vdi__unary_sigmoid))   \
+    SHORT(VDI_RELU, relu, VDI_VSEL(VDI_VLE(v, VDI_VZERO()), VDI_VZERO(), v),                      \
+          VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI_VZERO()))                                         \
+    SIMPLE(VDI_LEAKY_RELU, leaky_relu, VDI_VSEL(VDI__POSITIVE, v, VDI_VMUL(q, v)),                \
+           VDI_VSEL(VDI__POSITIVE, VDI__ONE, q))                                                  \
+    CALLED(VDI_ELU, elu,                                                                          \
+           VDI_VSEL(VDI__POSITIVE, v, VDI_VMUL(q, VDI_PN(vdi__expm1)(VDI_VMIN(VDI_VZERO(), v)))), \
+           VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI_VADD(w, q)))                                     \
+    SIMPLE(VDI_SQRT, sqrt, VDI_VSQRT(v), VDI_VDIV(VDI__K(0.5), w))                                \
+    SIMPLE(VDI_RSQRT, rsqrt, VDI_VDIV(VDI__ONE, VDI_VSQRT(v)),                                    \
+           VDI_VMUL(VDI_VMUL(VDI__K(-0.5), w), VDI_VMUL(w, w)))                                   \
+    SIMPLE(VDI_RECIPROCAL, reciprocal, VDI_VDIV(VDI__ONE, v), VDI_VNEG(VDI_VMUL(w, w)))           \
+    CALLED_THROUGH(VDI_ERF, erf, VDI_PN(vdi__erf)(v), VDI_PN(vdi__unary_gauss))                   \
+    OFTEN_THROUGH(VDI_LGAMMA, lgamma, VDI_PN(vdi__lgamma)(v), VDI_PN(vdi__unary_digamma))         \
+    CALLED_THROUGH(VDI_DIGAMMA, digamma, VDI_PN(vdi__digamma)(v), VDI_PN(vdi__unary_trigamma))    \
+    SIMPLE(VDI_ABS, abs, VDI_VABS(v), VDI_VSEL(VDI__POSITIVE, VDI__ONE, VDI__K(-1)))              \
+    SIMPLE(VDI_NEG, neg, VDI_VNEG(v), VDI__K(-1))                                                 \
+    SIMPLE(VDI_SQUARE, square, VDI_VMUL(v, v), VDI_VADD(v, v))                                    \
+    CALLED_THROUGH(VDI_SIN, sin, VDI_PN(vdi__sin)(v), VDI_PN(vdi__unary_cos))                     \
+    CALLED_THROUGH(VDI_COS, cos, VDI_PN(vdi__cos)(v), VDI_PN(vdi__unary_minus_sin))               \
+    SIMPLE(VDI_IDENTITY, identity, v, VDI__ONE)                                                   \
+    CALLED_THROUGH(VDI_GELU, gelu, VDI_PN(vdi__gelu)(v), VDI_PN(vdi__unary_gelu_slope))
+
+#define VDI__BLOCK 4
+/* Vector k of a block, of which `left` reals are there; the lanes beyond are 1, at which
+   every function and slope is finite: a program may run with floating-point traps. */
+VDI_LOCAL VDI_V VDI_PN(vdi__block_load)(const VDI_T *p, size_t k, size_t left) {
+    if (left >= VDI__BLOCK * VDI_W || left >= (k + 1) * VDI_W) return VDI_VLOAD(p + k * VDI_W);
+    if (left <= k * VDI_W) return VDI__ONE;
+    return VDI_VLOADOR(p + k * VDI_W, VDI_VTAIL(left - k * VDI_W), VDI__ONE);
+}
+VDI_LOCAL void VDI_PN(vdi__block_store)(VDI_T *p, size_t k, size_t left, VDI_V v) {
+    if (left >= VDI__BLOCK * VDI_W || left >= (k + 1) * VDI_W)
+        VDI_VSTORE(p + k * VDI_W, v);
+    else if (left > k * VDI_W)
+        VDI_VSTORET(p + k * VDI_W, VDI_VTAIL(left - k * VDI_W), v);
+}
+#define VDI__BLOCK_AT(k, result)        \
+    {                                   \
+        const VDI_V v = a[k], w = b[k]; \
+        (void)v;                        \
+        (void)w;                        \
+        a[k] = result;                  \
+    }
+#define VDI__BLOCK_CASE(op, result) \
+    case op:                        \
+        VDI__BLOCK_AT(0, result)    \
+        VDI__BLOCK_AT(1, result)    \
+        VDI__BLOCK_AT(2, result)    \
+        VDI__BLOCK_AT(3, result)    \
+        break;
+#define VDI__BLOCK_NEXT(n) (n -= VDI__MIN(n, VDI__BLOCK * VDI_W))
+
+#define VDI__NO_CASE(op, name, value, slope)
+#define VDI__VALUE_CASE(op, name, value, slope) VDI__BLOCK_CASE(op, value)
+#define VDI__SLOPE_CASE(op, name, value, slope) VDI__BLOCK_CASE(op, slope)
+
+VDI_SHARED void VDI_PN(vdi__simple_values)(vdi_unary_op op, size_t n, double p, const void *x_,
+                                           void *y_) {
+    const VDI_T *x = (const VDI_T *)x_;
+    VDI_T *y = (VDI_T *)y_;
+    const VDI_V q = VDI_VSET1((VDI_T)p);
+    for (; n > 0; VDI__BLOCK_NEXT(n)) {
+        VDI_V a[VDI__BLOCK], b[VDI__BLOCK];
+        VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+            a[k] = b[k] = VDI_PN(vdi__block_load)(x, k, n);
+        }
+        switch (op) {
+            VDI__ROWS(VDI__VALUE_CASE, VDI__VALUE_CASE, VDI__NO_CASE, VDI__NO_CASE, VDI__NO_CASE,
+                      VDI__NO_CASE)
+        default: break;
+        }
+        VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+            VDI_PN(vdi__block_store)(y, k, n, a[k]);
+        }
+        x += VDI__BLOCK * VDI_W;
+        y += VDI__BLOCK * VDI_W;
+    }
+    (void)q;
+}
+
+/* dx += dy * f' */
+VDI_SHARED void VDI_PN(vdi__simple_slopes)(vdi_unary_op op, size_t n, double p, const void *x_,
+                                           const void *y_, const void *dy_, void *dx_) {
+    const VDI_T *x = (const VDI_T *)x_, *y = (const VDI_T *)y_, *dy = (const VDI_T *)dy_;
+    VDI_T *dx = (VDI_T *)dx_;
+    const VDI_V q = VDI_VSET1((VDI_T)p);
+    for (; n > 0; VDI__BLOCK_NEXT(n)) {
+        VDI_V a[VDI__BLOCK], b[VDI__BLOCK];
+        VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+            a[k] = VDI_PN(vdi__block_load)(x, k, n);
+            b[k] = VDI_PN(vdi__block_load)(y, k, n);
+        }
+        switch (op) {
+            VDI__ROWS(VDI__SLOPE_CASE, VDI__SLOPE_CASE, VDI__SLOPE_CASE, VDI__SLOPE_CASE,
+                      VDI__NO_CASE, VDI__NO_CASE)
+        default: break;
+        }
+        VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+            const VDI_V d = VDI_PN(vdi__block_load)(dy, k, n);
+            const VDI_V sum = VDI_VFMA(d, a[k], VDI_PN(vdi__block_load)(dx, k, n));
+            VDI_PN(vdi__block_store)(dx, k, n, sum);
+        }
+        x += VDI__BLOCK * VDI_W;
+        y += VDI__BLOCK * VDI_W;
+        dy += VDI__BLOCK * VDI_W;
+        dx += VDI__BLOCK * VDI_W;
+    }
+    (void)q;
+}
+#undef VDI__NO_CASE
+#undef VDI__VALUE_CASE
+#undef VDI__SLOPE_CASE
+
+/* ---- two arguments --------------------------------------------------------------------------- */
+
+#define VDI__PAIRS(SIMPLE, SHORT)                                                 \
+    SHORT(VDI_ADD, add, VDI_VADD(v, w))                                           \
+    SIMPLE(VDI_SUB, sub, VDI_VSUB(v, w))                                          \
+    SHORT(VDI_MUL, mul, VDI_VMUL(v, w))                                           \
+    SIMPLE(VDI_DIV, div, VDI_VDIV(v, w))                                          \
+    /* v + w is NaN where either is, and only there once the comparison failed */ \
+    SIMPLE(VDI_MAX, max, VDI_VSEL(VDI_VNE(v, v), v, VDI_VMAX(v, w)))              \
+    SIMPLE(VDI_MIN, min, VDI_VSEL(VDI_VNE(v, v), v, VDI_VMIN(v, w)))
+
+VDI_SHARED void VDI_PN(vdi__simple_pairs)(vdi_binary_op op, size_t n, const void *x_, int x_step,
+                                          const void *y_, int y_step, void *to_) {
+    const VDI_T *x = (const VDI_T *)x_, *y = (const VDI_T *)y_;
+    VDI_T *to = (VDI_T *)to_;
+    if (n == 0) return;
+    const VDI_V one_x = VDI_VSET1(x[0]), one_y = VDI_VSET1(y[0]);
+    for (; n > 0; VDI__BLOCK_NEXT(n)) {
+        VDI_V a[VDI__BLOCK], b[VDI__BLOCK];
+        VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+            a[k] = x_step ? VDI_PN(vdi__block_load)(x, k, n) : one_x;
+            b[k] = y_step ? VDI_PN(vdi__block_load)(y, k, n) : one_y;
+        }
+        switch (op) {
+#define VDI__PAIR_CASE(op, name, result) VDI__BLOCK_CASE(op, result)
+            VDI__PAIRS(VDI__PAIR_CASE, VDI__PAIR_CASE)
+#undef VDI__PAIR_CASE
+        default: break;
+        }
+        VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+            VDI_PN(vdi__block_store)(to, k, n, a[k]);
+        }
+        x += VDI__BLOCK * VDI_W;
+        y += VDI__BLOCK * VDI_W;
+        to += VDI__BLOCK * VDI_W;
+    }
+}
+/* libm's power: it is right in every corner, and no model spends its time here */
+VDI_KERNEL void VDI_PN(vdi__binary_pow)(size_t n, const void *a_, int a_step, const void *b_,
+                                        int b_step, void *y_) {
+    const VDI_T *a = (const VDI_T *)a_, *b = (const VDI_T *)b_;
+    VDI_T *y = (VDI_T *)y_;
+    for (size_t i = 0; i < n; i++, a += a_step, b += b_step)
+        y[i] = VDI__LIBM(pow)(*a, *b);
+}
+
+/* ---- loops of their own ---------------------------------------------------------------------- */
+
+#define VDI__LOAD(p) (whole ? VDI_VLOAD((p) + i) : VDI_VLOADOR((p) + i, VDI_VTAIL(n - i), VDI__ONE))
+/* y[i] = result, of what `given` declares: for the whole vectors, then for what is left over */
+#define VDI__EACH(given, result)                                          \
+    {                                                                     \
+        size_t i = 0;                                                     \
+        for (VDI__UNUSED bool whole = true; n - i >= VDI_W; i += VDI_W) { \
+            given const VDI_V r = result;                                 \
+            VDI_VSTORE(y + i, r);                                         \
+        }                                                                 \
+        for (VDI__UNUSED bool whole = false; i < n; i = n) {              \
+            given const VDI_V r = result;                                 \
+            VDI_VSTORET(y + i, VDI_VTAIL(n - i), r);                      \
+        }                                                                 \
+    }
+
+#define VDI__SIMPLE_PAIR(op, name, result)                                                         \
+    VDI_KERNEL void VDI_PN(vdi__binary_##name)(size_t n, const void *a, int a_step, const void *b, \
+                                               int b_step, void *y) {                              \
+        VDI_PN(vdi__simple_pairs)(op, n, a, a_step, b, b_step, y);                                 \
+    }
+#if VDI_FALLBACK
+#define VDI__SHORT_PAIR VDI__SIMPLE_PAIR
+#else
+#define VDI__SHORT_PAIR(op, name, result)                                              \
+    VDI_KERNEL void VDI_PN(vdi__binary_##name)(size_t n, const void *a_, int a_step,   \
+                                               const void *b_, int b_step, void *y_) { \
+        const VDI_T *a = (const VDI_T *)a_, *b = (const VDI_T *)b_;                    \
+        VDI_T *y = (VDI_T *)y_;                                                        \
+        if (n == 0) return;                                                            \
+        const VDI_V one_a = VDI_VSET1(a[0]), one_b = VDI_VSET1(b[0]);                  \
+        VDI__EACH(const VDI_V v = a_step ? VDI__LOAD(a) : one_a;                       \
+                  const VDI_V w = b_step ? VDI__LOAD(b) : one_b;, result)              \
+    }
+#endif
+VDI__PAIRS(VDI__SIMPLE_PAIR, VDI__SHORT_PAIR)
+#undef VDI__SIMPLE_PAIR
+#undef VDI__SHORT_PAIR
+#undef VDI__PAIRS
+
+VDI_KERNEL void VDI_PN(vdi__kernel_muladd)(size_t n, const void *a_, int a_step, const void *b_,
+                                           int b_step, void *y_) {
+    const VDI_T *a = (const VDI_T *)a_, *b = (const VDI_T *)b_;
+    VDI_T *y = (VDI_T *)y_;
+    if (n == 0) return;
+    const VDI_V one_a = VDI_VSET1(a[0]), one_b = VDI_VSET1(b[0]);
+    VDI__EACH(,
+              VDI_VFMA(a_step ? VDI__LOAD(a) : one_a, b_step ? VDI__LOAD(b) : one_b, VDI__LOAD(y)))
+}
+
+VDI_KERNEL void VDI_PN(vdi__kernel_fill)(size_t n, double value, void *y_) {
+    VDI_T *y = (VDI_T *)y_;
+    const VDI_V v = VDI_VSET1((VDI_T)value);
+    VDI__EACH(, v)
+}
+
+VDI_KERNEL void VDI_PN(vdi__kernel_axpby)(size_t n, double alpha, const void *x_, double beta,
+                                          void *y_) {
+    const VDI_T *x = (const VDI_T *)x_;
+    VDI_T *y = (VDI_T *)y_;
+    const VDI_V a = VDI_VSET1((VDI_T)alpha), b = VDI_VSET1((VDI_T)beta);
+    if (beta == 0) {
+        VDI__EACH(, VDI_VMUL(a, VDI__LOAD(x)))
+    } else if (beta == 1) {
+        VDI__EACH(, VDI_VFMA(a, VDI__LOAD(x), VDI__LOAD(y)))
+    } else {
+        VDI__EACH(, VDI_VFMA(a, VDI__LOAD(x), VDI_VMUL(b, VDI__LOAD(y))))
+    }
+}
+
+/* NaN fails both comparisons and comes out as it is */
+VDI_KERNEL void VDI_PN(vdi__kernel_clip)(size_t n, double low, double high, const void *x_,
+                                         void *y_) {
+    const VDI_T *x = (const VDI_T *)x_;
+    VDI_T *y = (VDI_T *)y_;
+    const VDI_V l = VDI_VSET1((VDI_T)low), h = VDI_VSET1((VDI_T)high);
+    VDI__EACH(, VDI_VMIN(h, VDI_VMAX(l, VDI__LOAD(x))))
+}
+
+/* Phi(-a) = e r: e = exp(-a^2/2) and r = p(t)/(a + 3), t = (a - 3)/(a + 3), a polynomial through
+ * Chebyshev's nodes (2^-29.6 up to 16, 2^-60.6 up to 40). e is made of the rounded a^2; what that
+ * lost is found from two halves of a, and r corrected for it. */
+VDI_SHARED VDI_V VDI_PN(vdi__normal_tail)(VDI_V a, VDI_V *e) {
+#if VDI__REAL == 32
+    static const VDI_T c[] = {0.7290837f,     -0.509332f,    0.23001768f,   -0.04726279f,
+                              -0.01046231f,   0.0069700815f, 0.0010242948f, -0.0010347822f,
+                              -0.0002450018f, 0.0001334796f, 5.565083e-05f};
+#else
+    static const VDI_T c[] = {
+        0.729083690133373,       -0.5093319819174894,     0.23001771997460096,
+        -0.04726302514298596,    -0.010462867023138608,   0.006972621241015095,
+        0.001027592254902524,    -0.0010458286323986581,  -0.00025657529429685196,
+        0.000154394558691261,    7.881230121213137e-05,   -1.324659540582521e-05,
+        -2.0687520628770727e-05, -3.5154820368201025e-06, 3.6356292216830618e-06,
+        2.2502257506645233e-06,  1.5390315753327153e-08,  -5.803869726746219e-07,
+        -2.8022948751808496e-07, 2.4780021218134523e-08,  9.751359544621947e-08,
+        4.1223532302048795e-08,  -1.1303335015890852e-08, -1.5904007680854672e-08,
+        -2.376781710274358e-09,  2.2330976025994988e-09,  7.512581283349179e-10};
+#endif
+    enum { HALF = (VDI_MANT + 2) / 2 }; /* of the mantissa's bits */
+    const VDI_V z = VDI_VMUL(a, a);
+    const VDI_V high = VDI_IBITS(VDI_ISHL(VDI_ISHR(VDI_VBITS(a), HALF), HALF));
+    const VDI_V low = VDI_VSUB(a, high);
+    const VDI_V lost =
+        VDI_VFMA(low, low, VDI_VFMA(high, VDI_VADD(low, low), VDI_VFMA(high, high, VDI_VNEG(z))));
+    const VDI_V t = VDI_VDIV(VDI_VSUB(a, VDI__K(3)), VDI_VADD(a, VDI__K(3)));
+    const VDI_V r = VDI_VDIV(VDI__POLY(t, c), VDI_VADD(a, VDI__K(3)));
+    *e = VDI_PN(vdi__exp_of_minus)(VDI_VMUL(z, VDI__K(0.5)));
+    return VDI_VFNMA(r, VDI_VMUL(lost, VDI__K(0.5)), r);
+}
+/* |x|, held where Phi(-a) is 0 */
+#define VDI__TAIL_OF(x) VDI_VMIN(VDI__K(VDI__REAL == 32 ? 16 : 40), VDI_VABS(x))
+
+/* x Phi(-a) below 0, x - a Phi(-a) above: a r comes first, so that denormals are rounded once. */
+VDI_SHARED VDI_V VDI_PN(vdi__gelu)(VDI_V x) {
+    VDI_V e;
+    const VDI_V a = VDI__TAIL_OF(x), r = VDI_PN(vdi__normal_tail)(a, &e);
+    const VDI_V y = VDI_VFNMA(VDI_VMUL(a, r), e, VDI_VMAX(VDI_VZERO(), x));
+    return VDI_VOR(y, VDI__SIGN_OF(x));
+}
+
+/* ---- the kernels of the rows ----------------------------------------------------------------- */
+
+typedef VDI_V VDI_PN(vdi__value_fn)(VDI_V v, VDI_V q);
+VDI_SHARED void VDI_PN(vdi__called_values)(VDI_PN(vdi__value_fn) *f, size_t n, double p,
+                                           const void *x_, void *y_) {
+    const VDI_T *x = (const VDI_T *)x_;
+    VDI_T *y = (VDI_T *)y_;
+    const VDI_V q = VDI_VSET1((VDI_T)p);
+    VDI__EACH(, f(VDI__LOAD(x), q))
+}
+
+#define VDI__SIMPLE_VALUE(op, name, value, slope)                                           \
+    VDI_KERNEL void VDI_PN(vdi__unary_##name)(size_t n, double p, const void *x, void *y) { \
+        VDI_PN(vdi__simple_values)(op, n, p, x, y);                                         \
+    }
+#define VDI__CALLED_VALUE(op, name, value, slope)                                           \
+    VDI_KERNEL VDI_V VDI_PN(vdi__value_##name)(VDI_V v, VDI_V q) {                          \
+        (void)q;                                                                            \
+        return value;                                                                       \
+    }                                                                                       \
+    VDI_KERNEL void VDI_PN(vdi__unary_##name)(size_t n, double p, const void *x, void *y) { \
+        VDI_PN(vdi__called_values)(VDI_PN(vdi__value_##name), n, p, x, y);                  \
+    }
+#if VDI_FALLBACK
+#define VDI__SHORT_VALUE VDI__SIMPLE_VALUE
+#define VDI__OFTEN_VALUE VDI__CALLED_VALUE
+#else
+#define VDI__SHORT_VALUE(op, name, value, slope)                                              \
+    VDI_KERNEL void VDI_PN(vdi__unary_##name)(size_t n, double p, const void *x_, void *y_) { \
+        const VDI_T *x = (const VDI_T *)x_;                                                   \
+        VDI_T *y = (VDI_T *)y_;                                                               \
+        (void)p;                                                                              \
+        VDI__EACH(const VDI_V v = VDI__LOAD(x);, value)                                       \
+    }
+/* the function once, not twice as in VDI__EACH */
+#define VDI__OFTEN_VALUE(op, name, value, slope)                                              \
+    VDI_KERNEL void VDI_PN(vdi__unary_##name)(size_t n, double p, const void *x_, void *y_) { \
+        const VDI_T *x = (const VDI_T *)x_;                                                   \
+        VDI_T *y = (VDI_T *)y_;                                                               \
+        (void)p;                                                                              \
+        for (size_t i = 0; i < n; i += VDI_W) {                                               \
+            const bool whole = n - i >= VDI_W;                                                \
+            const VDI_V v = VDI__LOAD(x);                                                     \
+            const VDI_V r = value;                                                            \
+            if (whole) {                                                                      \
+                VDI_VSTORE(y + i, r);                                                         \
+            } else {                                                                          \
+                VDI_VSTORET(y + i, VDI_VTAIL(n - i), r);                                      \
+                break;                                                                        \
+            }                                                                                 \
+        }                                                                                     \
+    }
+#endif
+VDI__ROWS(VDI__SIMPLE_VALUE, VDI__SHORT_VALUE, VDI__OFTEN_VALUE, VDI__CALLED_VALUE,
+          VDI__OFTEN_VALUE, VDI__CALLED_VALUE)
+#undef VDI__SIMPLE_VALUE
+#undef VDI__SHORT_VALUE
+#undef VDI__OFTEN_VALUE
+#undef VDI__CALLED_VALUE
+
+/* Derivatives that are no op themselves. */
+VDI_KERNEL VDI_V VDI_PN(vdi__value_trigamma)(VDI_V v, VDI_V q) {
+    (void)q;
+    return VDI_PN(vdi__trigamma)(v);
+}
+VDI_KERNEL void VDI_PN(vdi__unary_trigamma)(size_t n, double p, const void *x, void *y) {
+    VDI_PN(vdi__called_values)(VDI_PN(vdi__value_trigamma), n, p, x, y);
+}
+VDI_KERNEL VDI_V VDI_PN(vdi__value_gauss)(VDI_V v, VDI_V q) {
+    const VDI_V a = VDI_VMIN(VDI__K(40), VDI_VABS(v)); /* from 28 on it is 0 */
+    (void)q;
+    return VDI_VMUL(VDI__K(1.1283791670955126), VDI_PN(vdi__exp)(VDI_VNEG(VDI_VMUL(a, a))));
+}
+VDI_KERNEL void VDI_PN(vdi__unary_gauss)(size_t n, double p, const void *x, void *y) {
+    VDI_PN(vdi__called_values)(VDI_PN(vdi__value_gauss), n, p, x, y);
+}
+/* Phi(x) + x phi(x): q = e (r - a phi(0)) below 0, 1 - q above */
+VDI_KERNEL VDI_V VDI_PN(vdi__value_gelu_slope)(VDI_V v, VDI_V q) {
+    VDI_V e;
+    const VDI_V a = VDI__TAIL_OF(v), r = VDI_PN(vdi__normal_tail)(a, &e);
+    const VDI_V below = VDI_VMUL(e, VDI_VFNMA(a, VDI__K(0.39894228040143268), r));
+    (void)q;
+    return VDI_VSEL(VDI__POSITIVE, VDI_VSUB(VDI__ONE, below), below);
+}
+VDI_KERNEL void VDI_PN(vdi__unary_gelu_slope)(size_t n, double p, const void *x, void *y) {
+    VDI_PN(vdi__called_values)(VDI_PN(vdi__value_gelu_slope), n, p, x, y);
+}
+VDI_KERNEL void VDI_PN(vdi__unary_minus_sin)(size_t n, double p, const void *x, void *y) {
+    VDI_PN(vdi__unary_sin)(n, p, x, y);
+    VDI_LENT(vdi__unary_neg)(n, p, y, y);
+}
+
+/* dx += dy * slope(x), a piece at a time */
+VDI_SHARED void VDI_PN(vdi__slopes_through)(vdi__unary_fn *slope, size_t n, const void *x,
+                                            const void *dy, void *dx) {
+    VDI_T piece[256];
+    for (size_t i = 0; i < n; i += VDI__COUNT(piece)) {
+        const size_t some = VDI__MIN(n - i, VDI__COUNT(piece));
+        slope(some, 0, (const VDI_T *)x + i, piece);
+        VDI_PN(vdi__kernel_muladd)(some, (const VDI_T *)dy + i, 1, piece, 1, (VDI_T *)dx + i);
+    }
+}
+#define VDI__SIMPLE_SLOPE(op, name, value, slope)                                             \
+    VDI_KERNEL void VDI_PN(vdi__unary_grad_##name)(size_t n, double p, const void *x,         \
+                                                   const void *y, const void *dy, void *dx) { \
+        VDI_PN(vdi__simple_slopes)(op, n, p, x, y, dy, dx);                                   \
+    }
+#define VDI__SLOPE_THROUGH(op, name, value, slope)                                            \
+    VDI_KERNEL void VDI_PN(vdi__unary_grad_##name)(size_t n, double p, const void *x,         \
+                                                   const void *y, const void *dy, void *dx) { \
+        (void)p;                                                                              \
+        (void)y;                                                                              \
+        VDI_PN(vdi__slopes_through)(slope, n, x, dy, dx);                                     \
+    }
+VDI__ROWS(VDI__SIMPLE_SLOPE, VDI__SIMPLE_SLOPE, VDI__SIMPLE_SLOPE, VDI__SIMPLE_SLOPE,
+          VDI__SLOPE_THROUGH, VDI__SLOPE_THROUGH)
+#undef VDI__SIMPLE_SLOPE
+#undef VDI__SLOPE_THROUGH
+#undef VDI__ROWS
+#undef VDI__POSITIVE
+#undef VDI__LOAD
+#undef VDI__EACH
+/* kernel/reduce_body.h - sums and maxima; one pass
+ *
+ * Every sum has VDI__PARTIALS partial sums, element i in partial i mod VDI__PARTIALS, whatever the
+ * vector length: VDI__GROUPS vectors in flight. They are added by halves: j and j + 32, then j and
+ * j + 16 ... A tail adds zeros, which changes no bit, and groups that hold nothing but zeros are
+ * skipped for the same reason.
+ */
+#define VDI__PARTIALS (256 / sizeof(VDI_T))
+#define VDI__GROUPS (256 / (int)sizeof(VDI_T) / VDI_W)
+
+VDI_LOCAL VDI_T VDI_PN(vdi__reduce_groups)(VDI_V *acc, size_t n) {
+    for (int h = VDI__GROUPS / 2; h >= 1; h /= 2) {
+        if (n > (size_t)h * VDI_W) {
+            for (int g = 0; g < h; g++)
+                acc[g] = VDI_VADD(acc[g], acc[g + h]);
+        }
+    }
+    return VDI_VHADD(acc[0]);
+}
+
+VDI_KERNEL double VDI_PN(vdi__kernel_sum)(size_t n, const void *x_) {
+    const VDI_T *x = (const VDI_T *)x_;
+    VDI_V acc[VDI__GROUPS];
+    size_t i = 0;
+    for (int g = 0; g < VDI__GROUPS; g++)
+        acc[g] = VDI_VZERO();
+    for (; n - i >= VDI__PARTIALS; i += VDI__PARTIALS) {
+        for (int g = 0; g < VDI__GROUPS; g++)
+            acc[g] = VDI_VADD(acc[g], VDI_VLOAD(x + i + g * VDI_W));
+    }
+    for (int g = 0; i < n; g++, i += VDI_W) {
+        if (n - i >= VDI_W) {
+            acc[g] = VDI_VADD(acc[g], VDI_VLOAD(x + i));
+        } else {
+            acc[g] = VDI_VADD(acc[g], VDI_VLOADT(x + i, VDI_VTAIL(n - i)));
+            break;
+        }
+    }
+    return (double)VDI_PN(vdi__reduce_groups)(acc, n);
+}
+
+VDI_KERNEL double VDI_PN(vdi__kernel_dot)(size_t n, const void *x_, const void *y_) {
+    const VDI_T *x = (const VDI_T *)x_, *y = (const VDI_T *)y_;
+    VDI_V acc[VDI__GROUPS];
+    size_t i = 0;
+    for (int g = 0; g < VDI__GROUPS; g++)
+        acc[g] = VDI_VZERO();
+    for (; n - i >= VDI__PARTIALS; i += VDI__PARTIALS) {
+        for (int g = 0; g < VDI__GROUPS; g++)
+            acc[g] = VDI_VFMA(VDI_VLOAD(x + i + g * VDI_W), VDI_VLOAD(y + i + g * VDI_W), acc[g]);
+    }
+    for (int g = 0; i < n; g++, i += VDI_W) {
+        if (n - i >= VDI_W) {
+            acc[g] = VDI_VFMA(VDI_VLOAD(x + i), VDI_VLOAD(y + i), acc[g]);
+        } else {
+            const VDI_TAIL t = VDI_VTAIL(n - i);
+            acc[g] = VDI_VFMA(VDI_VLOADT(x + i, t), VDI_VLOADT(y + i, t), acc[g]);
+            break;
+        }
+    }
+    return (double)VDI_PN(vdi__reduce_groups)(acc, n);
+}
+
+/* The largest of sign * x, sign = 1 or -1; NaN if any is NaN. The comparison passes NaN by, so it
+ * is looked for apart. */
+VDI_SHARED VDI_T VDI_PN(vdi__extreme)(size_t n, const VDI_T *x, VDI_T sign) {
+    const VDI_V s = VDI_VSET1(sign), low = VDI_VSET1(-(VDI_T)INFINITY);
+    VDI_V a = low;
+    VDI_V b = low;
+    VDI_V c = low;
+    VDI_V d = low;
+    VDI_V bad = VDI_VZERO();
+    size_t i = 0;
+    for (; n - i >= 4 * VDI_W; i += 4 * VDI_W) {
+        const VDI_V x0 = VDI_VMUL(s, VDI_VLOAD(x + i)), x1 = VDI_VMUL(s, VDI_VLOAD(x + i + VDI_W));
+        const VDI_V x2 = VDI_VMUL(s, VDI_VLOAD(x + i + 2 * VDI_W));
+        const VDI_V x3 = VDI_VMUL(s, VDI_VLOAD(x + i + 3 * VDI_W));
+        a = VDI_VMAX(x0, a);
+        b = VDI_VMAX(x1, b);
+        c = VDI_VMAX(x2, c);
+        d = VDI_VMAX(x3, d);
+        bad = VDI_VSEL(VDI_MOR(VDI_MOR(VDI_VNE(x0, x0), VDI_VNE(x1, x1)),
+                               VDI_MOR(VDI_VNE(x2, x2), VDI_VNE(x3, x3))),
+                       s, bad);
+    }
+    for (; i < n; i += VDI_W) {
+        const VDI_V v = n - i >= VDI_W
+                            ? VDI_VMUL(s, VDI_VLOAD(x + i))
+                            : VDI_VMUL(s, VDI_VLOADOR(x + i, VDI_VTAIL(n - i), VDI_VMUL(s, low)));
+        a = VDI_VMAX(v, a);
+        bad = VDI_VSEL(VDI_VNE(v, v), s, bad);
+        if (n - i < VDI_W) break;
+    }
+    if (VDI_MANY(VDI_VNE(bad, VDI_VZERO()))) return (VDI_T)NAN;
+    return VDI_VHMAX(VDI_VMAX(VDI_VMAX(a, b), VDI_VMAX(c, d)));
+}
+
+VDI_KERNEL double VDI_PN(vdi__kernel_largest)(size_t n, const void *x) {
+    return (double)VDI_PN(vdi__extreme)(n, (const VDI_T *)x, (VDI_T)1);
+}
+VDI_KERNEL double VDI_PN(vdi__kernel_smallest)(size_t n, const void *x) {
+    return -(double)VDI_PN(vdi__extreme)(n, (const VDI_T *)x, (VDI_T)-1);
+}
+
+VDI_KERNEL size_t VDI_PN(vdi__kernel_nonfinite)(size_t n, const void *x_) {
+    const VDI_T *x = (const VDI_T *)x_;
+    size_t bad = 0;
+    for (size_t i = 0; i < n; i += 4 * VDI_W) {
+        const size_t k = n - i < 4 * VDI_W ? n - i : 4 * VDI_W;
+        /* x - x is 0, or NaN if x is not finite; sums of that keep the NaN */
+        VDI_V s = VDI_VZERO();
+        for (size_t j = 0; j < k; j += VDI_W) {
+            const VDI_V v =
+                k - j >= VDI_W ? VDI_VLOAD(x + i + j) : VDI_VLOADT(x + i + j, VDI_VTAIL(k - j));
+            s = VDI_VADD(s, VDI_VSUB(v, v));
+        }
+        if (VDI_MANY(VDI_VNE(s, s))) {
+            for (size_t j = 0; j < k; j++)
+                bad += !(x[i + j] - x[i + j] == 0);
+        }
+    }
+    return bad;
+}
+
+VDI_KERNEL void VDI_PN(vdi__kernel_sum_rows)(size_t rows, size_t cols, const void *x_, size_t ldx,
+                                             int accumulate, void *y_) {
+    const VDI_T *x = (const VDI_T *)x_;
+    VDI_T *y = (VDI_T *)y_;
+    size_t j = 0;
+    for (; cols - j >= 4 * VDI_W; j += 4 * VDI_W) {
+        VDI_V a[4];
+        VDI__UNROLL for (int g = 0; g < 4; g++) {
+            a[g] = accumulate ? VDI_VLOAD(y + j + g * VDI_W) : VDI_VZERO();
+        }
+        for (size_t r = 0; r < rows; r++) {
+            VDI__UNROLL for (int g = 0; g < 4; g++) {
+                a[g] = VDI_VADD(a[g], VDI_VLOAD(x + r * ldx + j + g * VDI_W));
+            }
+        }
+        VDI__UNROLL for (int g = 0; g < 4; g++) VDI_VSTORE(y + j + g * VDI_W, a[g]);
+    }
+    for (; j < cols; j += VDI_W) {
+        const VDI_TAIL t = VDI_VTAIL(cols - j < VDI_W ? cols - j : VDI_W);
+        VDI_V a = accumulate ? VDI_VLOADT(y + j, t) : VDI_VZERO();
+        for (size_t r = 0; r < rows; r++)
+            a = VDI_VADD(a, VDI_VLOADT(x + r * ldx + j, t));
+        VDI_VSTORET(y + j, t, a);
+        if (cols - j < VDI_W) break;
+    }
+}
+
+/* Sum of exp(x - m) over one row, in the order of every sum; the exponentials go to y unless it is
+   NULL. Lanes behind the end take part as exp(0) and are cleared: exp(-inf) would take longer. */
+VDI_SHARED VDI_T VDI_PN(vdi__row_exp)(size_t n, const VDI_T *x, VDI_T m, VDI_T *y) {
+    const VDI_V vm = VDI_VSET1(m);
+    VDI_V acc[VDI__GROUPS];
+    for (int g = 0; g < VDI__GROUPS; g++)
+        acc[g] = VDI_VZERO();
+    for (size_t i = 0; i < n; i += VDI_W) {
+        const bool whole = n - i >= VDI_W;
+        const int g = (int)(i / VDI_W % VDI__GROUPS);
+        VDI_V e = whole ? VDI_VLOAD(x + i) : VDI_VLOADOR(x + i, VDI_VTAIL(n - i), vm);
+        e = VDI_PN(vdi__exp)(VDI_VSUB(e, vm));
+        if (!whole) {
+            VDI_T end[VDI_W] = {0};
+            VDI_VSTORET(end, VDI_VTAIL(n - i), e);
+            if (y) memcpy(y + i, end, (n - i) * sizeof *end);
+            e = VDI_VLOAD(end);
+        } else if (y) {
+            VDI_VSTORE(y + i, e);
+        }
+        acc[g] = VDI_VADD(acc[g], e);
+        if (!whole) break;
+    }
+    return VDI_PN(vdi__reduce_groups)(acc, n);
+}
+
+/* The shift of a row is its maximum, or 0 where that is infinite: then exp(x - shift) is 0 or inf,
+ * as it should be. */
+VDI_KERNEL void VDI_PN(vdi__kernel_softmax)(vdi__softmax_kind kind, size_t rows, size_t cols,
+                                            const void *x_, size_t ldx, void *y_, size_t ldy) {
+    const VDI_T *x = (const VDI_T *)x_;
+    VDI_T *y = (VDI_T *)y_;
+    for (size_t r = 0; r < rows; r++, x += ldx, y += ldy) {
+        const VDI_T most = VDI_LENT(vdi__extreme)(cols, x, (VDI_T)1);
+        const VDI_T m = most - most == 0 || most != most ? most : (VDI_T)0;
+        const VDI_T sum = VDI_PN(vdi__row_exp)(cols, x, m, kind == VDI__SOFTMAX ? y : NULL);
+        VDI_T log_sum = 0;
+        const VDI_V vm = VDI_VSET1(m);
+        if (kind != VDI__SOFTMAX)
+            VDI_VSTORET(&log_sum, VDI_VTAIL(1), VDI_PN(vdi__log_call)(VDI_VSET1(sum)));
+        if (kind == VDI__LOGSUMEXP) {
+            *y = m + log_sum;
+            continue;
+        }
+        for (size_t i = 0; i < cols; i += VDI_W) {
+            const VDI_TAIL t = VDI_VTAIL(cols - i < VDI_W ? cols - i : VDI_W);
+            const VDI_V v = kind == VDI__SOFTMAX
+                                ? VDI_VDIV(VDI_VLOADT(y + i, t), VDI_VSET1(sum))
+                                : VDI_VSUB(VDI_VSUB(VDI_VLOADT(x + i, t), vm), VDI_VSET1(log_sum));
+            VDI_VSTORET(y + i, t, v);
+        }
+    }
+}
+#undef VDI__PARTIALS
+#undef VDI__GROUPS
+/* kernel/gemm_body.h - the register tiles of the matrix product, and what goes with them; one pass
+ *
+ * A tile of MR rows x NV vectors walks over k: per step NV loads of B, MR broadcasts of A, MR * NV
+ * FMAs. gemm_blocks.h cuts a product into tiles.
+ */
+/* Are the last vectors of B loaded through a mask? In a full tile (no register left for the mask on
+ * AVX2), and in a small one. */
+#define VDI__MASK_FULL (VDI_MASKS && VDI_REGISTERS == 32)
+#define VDI__MASK_SMALL VDI_MASKS
+
+#ifndef VDI__PREFETCH
+#if VDI__GNU && !defined(__TINYC__)
+#define VDI__PREFETCH(p) __builtin_prefetch(p)
+#else
+#define VDI__PREFETCH(p) ((void)0)
+#endif
+#endif
+/* mr, nv, masked and exact are constants after inlining, and acc stays in registers. Rows beyond
+   t->rows repeat the first one and are not stored; with `exact` there are none, and three rows
+   share a pointer, so that the addresses fit into registers, too. */
+VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, bool exact,
+                                     const vdi__tile *t) {
+    const VDI_T *a[16];
+    const VDI_T *b = (const VDI_T *)t->b, *init = (const VDI_T *)t->init;
+    VDI_T *c = (VDI_T *)t->c;
+    const size_t ars = t->ars;
+    const size_t acs = t->acs;
+    const size_t ldb = t->ldb;
+    const size_t ldc = t->ldc;
+    const size_t last = (nv - 1) * VDI_W;
+    const size_t rows = t->rows;
+    const VDI_TAIL tail = VDI_VTAIL(t->cols - last);
+    VDI_V acc[VDI_REGISTERS], v[16];
+    size_t offset = 0;
+    if (exact) {
+        a[0] = (const VDI_T *)t->a;
+        VDI__UNROLL for (size_t i = 3; i < mr; i += 3) a[i] = a[i - 3] + 3 * ars;
+    } else {
+        VDI__UNROLL for (size_t i = 0; i < mr; i++) {
+            a[i] = (const VDI_T *)t->a + (i < rows ? i * ars : 0);
+        }
+    }
+    VDI__UNROLL for (size_t i = 0; i < mr * nv; i++) acc[i] = VDI_VZERO();
+    if (init) {
+        VDI__UNROLL for (size_t i = 0; i < mr; i++) {
+            const VDI_T *from = init + (i < rows ? i * t->ldinit : 0);
+            VDI__UNROLL for (size_t j = 0; j + 1 < nv; j++) {
+                acc[i * nv + j] = VDI_VLOAD(from + j * VDI_W);
+            }
+            acc[i * nv + nv - 1] = VDI_VLOADT(from + last, tail);
+        }
+    }
+    if (mr > 4 && t->ahead) { /* the rows of C that the next tile will load */
+        for (size_t i = mr; i < 2 * mr; i++) {
+            VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(c + i * ldc + j * VDI_W);
+        }
+    }
+    for (size_t run = exact || VDI_FALLBACK ? 1 : t->runs; run > 0; run--) {
+        for (size_t p = t->k; p > 0; p--) {
+            if (mr == 8 && nv == 3) { /* B is in a near cache, its rows far apart */
+                VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(b + 6 * ldb + j * VDI_W);
+            }
+            VDI__UNROLL for (size_t j = 0; j < nv; j++) {
+                v[j] =
+                    masked && j + 1 == nv ? VDI_VLOADT(b + last, tail) : VDI_VLOAD(b + j * VDI_W);
+            }
+            VDI__UNROLL for (size_t i = 0; i < mr; i++) {
+                const VDI_V x = VDI_VSET1(exact ? a[i / 3 * 3][i % 3 * ars] : a[i][offset]);
+                VDI__UNROLL for (size_t j = 0; j < nv; j++) {
+                    acc[i * nv + j] = VDI_VFMA(x, v[j], acc[i * nv + j]);
+                }
+            }
+            if (exact) {
+                VDI__UNROLL for (size_t i = 0; i < mr; i += 3) a[i] += acs;
+            } else {
+                offset += acs;
+            }
+            b += ldb;
+        }
+        offset += t->jump;
+    }
+    VDI__UNROLL for (size_t i = 0; i < mr; i++) {
+        if (i == rows) break;
+        VDI__UNROLL for (size_t j = 0; j + 1 < nv; j++)
+            VDI_VSTORE(c + i * ldc + j * VDI_W, acc[i * nv + j]);
+        VDI_VSTORET(c + i * ldc + last, tail, acc[i * nv + nv - 1]);
+    }
+}
+
+#define VDI__TILE(mr, nv, masked)                                       \
+    VDI_KERNEL void VDI_PN(vdi__tile_##mr##x##nv)(const vdi__tile *t) { \
+        VDI_PN(vdi__tile_run)(mr, nv, masked, false, t);                \
+    }
+VDI__TILE(1, 2, VDI__MASK_SMALL)
+VDI__TILE(1, 4, VDI__MASK_SMALL)
+VDI__TILE(4, 2, VDI__MASK_SMALL)
+#if VDI_REGISTERS == 32
+VDI__TILE(1, 8, VDI__MASK_SMALL)
+VDI__TILE(1, 16, VDI__MASK_SMALL)
+VDI__TILE(4, 3, VDI__MASK_SMALL)
+VDI__TILE(4, 4, VDI__MASK_SMALL)
+VDI__TILE(8, 2, VDI__MASK_FULL)
+VDI__TILE(8, 3, VDI__MASK_FULL)
+VDI__TILE(6, 4, VDI__MASK_FULL)
+#elif !VDI_FALLBACK
+VDI__TILE(1, 8, VDI__MASK_SMALL)
+VDI__TILE(6, 2, VDI__MASK_FULL)
+#endif
+#undef VDI__TILE
+
+/* One vector of columns and exactly t->rows rows. Small products end here: with rows that are
+ * constants nothing is chosen, and strides are part of the addresses. */
+#if VDI_REGISTERS == 32
+#define VDI__ROWS_EXACT(m) ((m)-1 < 8 || (m) == 16)
+#elif !VDI_FALLBACK
+#define VDI__ROWS_EXACT(m) ((m)-1 < 8)
+#else
+#define VDI__ROWS_EXACT(m) ((m)-1 < 4)
+#endif
+#define VDI__ROWS(mr)                                            \
+    case mr:                                                     \
+        t.rows = mr;                                             \
+        VDI_PN(vdi__tile_run)(mr, 1, VDI__MASK_SMALL, true, &t); \
+        break;
+VDI_SHARED void VDI_PN(vdi__tile_rows)(const vdi__tile *request) {
+    vdi__tile t = *request;
+    t.ahead = false;
+    switch (t.rows) {
+        VDI__ROWS(1)
+        VDI__ROWS(2)
+        VDI__ROWS(3)
+        VDI__ROWS(4)
+#if !VDI_FALLBACK
+        VDI__ROWS(5)
+        VDI__ROWS(6)
+        VDI__ROWS(7)
+        VDI__ROWS(8)
+#endif
+#if VDI_REGISTERS == 32
+        VDI__ROWS(16)
+#endif
+    default: break;
+    }
+}
+#undef VDI__ROWS
+
+/* Copy a panel of B: `steps` of k by `cols` columns, filled up with zeros to `width`. With `turned`
+ * the columns are rows in memory. */
+VDI_KERNEL void VDI_PN(vdi__pack)(bool transposed, size_t steps, size_t cols, const void *b_,
+                                  size_t ldb, void *to_, size_t width) {
+    const VDI_T *b = (const VDI_T *)b_;
+    VDI_T *to = (VDI_T *)to_;
+    if (!transposed) {
+        for (size_t p = 0; p < steps; p++, b += ldb, to += width) {
+            for (size_t j = 0; j < width; j += VDI_W) {
+                const size_t left = cols > j ? cols - j : 0;
+                VDI_VSTORE(to + j,
+                           left >= VDI_W ? VDI_VLOAD(b + j) : VDI_VLOADT(b + j, VDI_VTAIL(left)));
+            }
+        }
+        return;
+    }
+    const size_t whole_cols = cols / VDI_TBLOCK * VDI_TBLOCK;
+    const size_t whole_steps = steps / VDI_TBLOCK * VDI_TBLOCK;
+    /* 64 steps at a time: that part of the panel stays in the first-level cache while its lines
+     * fill up column by column */
+    for (size_t p0 = 0; p0 < whole_steps; p0 += 64) {
+        const size_t p1 = VDI__MIN(whole_steps, p0 + 64);
+        for (size_t j = 0; j < whole_cols; j += VDI_TBLOCK) {
+            for (size_t p = p0; p < p1; p += VDI_TBLOCK)
+                VDI_TRANSPOSE(b + j * ldb + p, ldb, to + p * width + j, width);
+        }
+    }
+    for (size_t p = whole_steps; p < steps; p++) {
+        for (size_t j = 0; j < whole_cols; j++)
+            to[p * width + j] = b[j * ldb + p];
+    }
+    for (size_t j = whole_cols; j < cols; j++) {
+        for (size_t p = 0; p < steps; p++)
+            to[p * width + j] = b[j * ldb + p];
+    }
+    for (size_t j = cols; j < width; j++) {
+        for (size_t p = 0; p < steps; p++)
+            to[p * width + j] = 0;
+    }
+}
+
+/* As products use it: NaN and -0 pass. */
+VDI_KERNEL void VDI_PN(vdi__act_relu)(size_t n, double p, const void *x_, void *y_) {
+    const VDI_T *x = (const VDI_T *)x_;
+    VDI_T *y = (VDI_T *)y_;
+    const VDI_V zero = VDI_VZERO();
+    (void)p;
+    for (; n >= VDI_W; n -= VDI_W, x += VDI_W, y += VDI_W)
+        VDI_VSTORE(y, VDI_VMAX(zero, VDI_VLOAD(x)));
+    if (n) VDI_VSTORET(y, VDI_VTAIL(n), VDI_VMAX(zero, VDI_VLOADT(x, VDI_VTAIL(n))));
+}
+
+static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
+    sizeof(VDI_T),
+    VDI_W,
+    VDI_W == 1   ? 0
+    : VDI_W == 2 ? 1
+    : VDI_W == 4 ? 2
+    : VDI_W == 8 ? 3
+                 : 4,
+#define VDI__X(r, v) VDI_PN(vdi__tile_##r##x##v)
+#if VDI_REGISTERS == 32
+    4,
+    {16, 8, 8, 6},
+    240,
+    3,
+    VDI_W > 8 ? VDI_W : 8,
+    VDI__MASK_FULL,
+    VDI__MASK_SMALL,
+    !VDI_FALLBACK,
+    {{VDI_PN(vdi__tile_rows), VDI__X(8, 2), VDI__X(8, 3), VDI__X(6, 4)},
+     {VDI_PN(vdi__tile_rows), VDI__X(4, 2), VDI__X(4, 3), VDI__X(4, 4)},
+     {VDI_PN(vdi__tile_rows), VDI__X(1, 2), VDI__X(4, 3), VDI__X(1, 4)}},
+    {VDI__X(1, 16), VDI__X(1, 8), VDI__X(1, 4)},
+#elif !VDI_FALLBACK
+    2,
+    {8, 6, 0, 0},
+    320,
+    2,
+    8,
+    VDI__MASK_FULL,
+    VDI__MASK_SMALL,
+    !VDI_FALLBACK,
+    {{VDI_PN(vdi__tile_rows), VDI__X(6, 2), NULL, NULL},
+     {VDI_PN(vdi__tile_rows), VDI__X(4, 2), NULL, NULL},
+     {VDI_PN(vdi__tile_rows), VDI__X(1, 2), NULL, NULL}},
+    {NULL, VDI__X(1, 8), VDI__X(1, 4)},
+#else
+    2,
+    {4, 4, 0, 0},
+    320,
+    2,
+    8,
+    VDI__MASK_FULL,
+    VDI__MASK_SMALL,
+    !VDI_FALLBACK,
+    {{VDI_PN(vdi__tile_rows), VDI__X(4, 2), NULL, NULL},
+     {VDI_PN(vdi__tile_rows), VDI__X(4, 2), NULL, NULL},
+     {VDI_PN(vdi__tile_rows), VDI__X(1, 2), NULL, NULL}},
+    {NULL, NULL, VDI__X(1, 4)},
+#endif
+#undef VDI__X
+    VDI_LENT(vdi__pack),
+    {NULL, VDI_PN(vdi__act_relu), VDI_LENT(vdi__unary_leaky_relu), VDI_PN(vdi__unary_tanh),
+     VDI_PN(vdi__unary_sigmoid), VDI_PN(vdi__unary_softplus), VDI_PN(vdi__unary_exp)}};
+
+VDI_KERNEL void VDI_PN(vdi__kernel_gemm)(const vdi__gemm_args *g) {
+    vdi__gemm_run(&VDI_PN(vdi__gemm_path), g);
+}
+
+VDI_KERNEL void VDI_PN(vdi__kernel_gemm_batch)(const vdi__gemm_args *g,
+                                               const vdi__gemm_many *batch) {
+    vdi__gemm_batch(&VDI_PN(vdi__gemm_path), g, batch);
+}
+
+/* The arguments stay where vdi_gemm has them, and the smallest products where they arrive. */
+VDI_KERNEL void VDI_PN(vdi__kernel_gemm_plain)(vdi_dtype dtype, int flags, size_t m, size_t n,
+                                               size_t k, const void *a, size_t lda, const void *b,
+                                               size_t ldb, void *c, size_t ldc) {
+    (void)dtype;
+    if (VDI__ROWS_EXACT(m) && n - 1 < VDI_W && (VDI_MASKS || n == VDI_W) &&
+        !(flags & VDI_GEMM_TB)) {
+        vdi__tile t;
+        const bool ta = (flags & VDI_GEMM_TA) != 0;
+        t.a = a;
+        t.b = b;
+        t.c = c;
+        t.init = flags & VDI_GEMM_ACC ? c : NULL;
+        t.ars = ta ? 1 : lda;
+        t.acs = ta ? lda : 1;
+        t.ldb = ldb;
+        t.ldc = t.ldinit = ldc;
+        t.k = k;
+        t.rows = m;
+        t.cols = n;
+        t.ahead = false;
+        VDI_PN(vdi__tile_rows)(&t);
+        return;
+    }
+    vdi__gemm_plain(&VDI_PN(vdi__gemm_path), flags, m, n, k, a, lda, b, ldb, c, ldc);
+}
+
+/* dz = dy act'(.), from y = act(.) */
+VDI_KERNEL void VDI_PN(vdi__kernel_act_grad)(vdi_act act, double p, size_t n, const void *y_,
+                                             const void *dy_, void *dz_) {
+    const VDI_V zero = VDI_VZERO(), one = VDI__ONE, q = VDI_VSET1(VDI_C(p == 0 ? 0.2 : p));
+    const VDI_T *y = (const VDI_T *)y_, *dy = (const VDI_T *)dy_;
+    VDI_T *dz = (VDI_T *)dz_;
+    for (; n > 0; VDI__BLOCK_NEXT(n)) {
+        VDI_V a[VDI__BLOCK], b[VDI__BLOCK];
+        VDI_T decay[VDI__BLOCK * VDI_W]; /* softplus: 1 - exp(-y) */
+        VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+            a[k] = VDI_PN(vdi__block_load)(y, k, n);
+            b[k] = VDI_PN(vdi__block_load)(dy, k, n);
+        }
+        switch (act) {
+        case VDI_ACT_SOFTPLUS:
+            VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+                VDI_VSTORE(decay + k * VDI_W, VDI_VNEG(a[k]));
+            }
+            VDI_PN(vdi__unary_expm1)(VDI__BLOCK * VDI_W, 0, decay, decay);
+            VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+                a[k] = VDI_VMUL(b[k], VDI_VNEG(VDI_VLOAD(decay + k * VDI_W)));
+            }
+            break;
+            VDI__BLOCK_CASE(VDI_ACT_RELU, VDI_VSEL(VDI_VGT(v, zero), w, zero))
+            VDI__BLOCK_CASE(VDI_ACT_LEAKY_RELU, VDI_VSEL(VDI_VGT(v, zero), w, VDI_VMUL(w, q)))
+            VDI__BLOCK_CASE(VDI_ACT_TANH, VDI_VMUL(w, VDI_VFNMA(v, v, one)))
+            VDI__BLOCK_CASE(VDI_ACT_SIGMOID, VDI_VMUL(w, VDI_VFNMA(v, v, v)))
+            VDI__BLOCK_CASE(VDI_ACT_EXP, VDI_VMUL(w, v))
+        default: VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) a[k] = b[k];
+        }
+        VDI__UNROLL for (size_t k = 0; k < VDI__BLOCK; k++) {
+            VDI_PN(vdi__block_store)(dz, k, n, a[k]);
+        }
+        y += VDI__BLOCK * VDI_W;
+        dy += VDI__BLOCK * VDI_W;
+        dz += VDI__BLOCK * VDI_W;
+    }
+}
+#undef VDI__MASK_FULL
+#undef VDI__MASK_SMALL
+#undef VDI__ROWS_EXACT
+/* kernel/rnn_body.h - the gates of a gated recurrent unit; the products around them are gemm's */
+
+/* h' from xp (rows,3H) and hp = h W + b (rows,3H), whose memory is used up: r, z and n are left in
+ * it, or in gates (rows,4H) with h W_n + b_n */
+VDI_KERNEL void VDI_PN(vdi__kernel_gru_gates)(size_t rows, size_t hidden, const void *xp, void *hp,
+                                              const void *h, void *h_next, void *gates) {
+    const VDI_T *x = (const VDI_T *)xp, *from = (const VDI_T *)h;
+    VDI_T *u = (VDI_T *)hp, *to = (VDI_T *)h_next, *keep = (VDI_T *)gates;
+    const size_t two = 2 * hidden, last = (hidden - 1) / VDI_W * VDI_W;
+    const VDI_TAIL tail = VDI_VTAIL(hidden - last);
+    const VDI_TAIL tail_two = VDI_VTAIL(two - (two - 1) / VDI_W * VDI_W);
+    if (hidden == 0) return;
+    for (size_t row = 0; row < rows; row++) {
+        VDI_T *out = keep ? keep : u;
+        size_t i = 0;
+        for (; i + VDI_W < two; i += VDI_W)
+            VDI_VSTORE(out + i, VDI_VADD(VDI_VLOAD(x + i), VDI_VLOAD(u + i)));
+        VDI_VSTORET(out + i, tail_two,
+                    VDI_VADD(VDI_VLOADT(x + i, tail_two), VDI_VLOADT(u + i, tail_two)));
+        VDI_PN(vdi__unary_sigmoid)(two, 0, out, out);
+        for (i = 0; i < last; i += VDI_W) {
+            const VDI_V hn = VDI_VLOAD(u + two + i);
+            if (keep) VDI_VSTORE(keep + two + hidden + i, hn);
+            VDI_VSTORE(out + two + i, VDI_VFMA(VDI_VLOAD(out + i), hn, VDI_VLOAD(x + two + i)));
+        }
+        const VDI_V hn = VDI_VLOADT(u + two + i, tail);
+        if (keep) VDI_VSTORET(keep + two + hidden + i, tail, hn);
+        VDI_VSTORET(out + two + i, tail,
+                    VDI_VFMA(VDI_VLOADT(out + i, tail), hn, VDI_VLOADT(x + two + i, tail)));
+        VDI_PN(vdi__unary_tanh)(hidden, 0, out + two, out + two);
+        /* (1 - z) n + z h = n + z (h - n) */
+        for (i = 0; i < last; i += VDI_W) {
+            const VDI_V n = VDI_VLOAD(out + two + i);
+            VDI_VSTORE(to + i,
+                       VDI_VFMA(VDI_VLOAD(out + hidden + i), VDI_VSUB(VDI_VLOAD(from + i), n), n));
+        }
+        const VDI_V n = VDI_VLOADT(out + two + i, tail);
+        VDI_VSTORET(to + i, tail,
+                    VDI_VFMA(VDI_VLOADT(out + hidden + i, tail),
+                             VDI_VSUB(VDI_VLOADT(from + i, tail), n), n));
+        x += 3 * hidden;
+        u += 3 * hidden;
+        from += hidden;
+        to += hidden;
+        if (keep) keep += 4 * hidden;
+    }
+}
+
+/* From dh' (rows,H): dxp (rows,3H) += (da_r, da_z, da_n), dhp (rows,3H) = (da_r, da_z, r da_n), dh
+   (rows,H) = z dh', which the product dhp W' completes. With a for the arguments of the gates:
+   da_n = dh' (1-z) (1-n^2), da_z = dh' (h-n) z (1-z), da_r = da_n (h W_n + b_n) r (1-r). */
+VDI_KERNEL void VDI_PN(vdi__kernel_gru_gates_grad)(size_t rows, size_t hidden, const void *gates,
+                                                   const void *h, const void *dh_next, void *dxp,
+                                                   void *dhp, void *dh) {
+    const VDI_T *g = (const VDI_T *)gates, *from = (const VDI_T *)h, *d = (const VDI_T *)dh_next;
+    VDI_T *dx = (VDI_T *)dxp, *du = (VDI_T *)dhp, *to = (VDI_T *)dh;
+    const VDI_V one = VDI_VSET1(VDI_C(1));
+    for (size_t row = 0; row < rows; row++) {
+        for (size_t i = 0; i < hidden; i += VDI_W) {
+            const VDI_TAIL tail = VDI_VTAIL(VDI__MIN(hidden - i, VDI_W));
+            const VDI_V r = VDI_VLOADT(g + i, tail);
+            const VDI_V z = VDI_VLOADT(g + hidden + i, tail);
+            const VDI_V n = VDI_VLOADT(g + 2 * hidden + i, tail);
+            const VDI_V hn = VDI_VLOADT(g + 3 * hidden + i, tail);
+            const VDI_V before = VDI_VLOADT(from + i, tail);
+            const VDI_V grad = VDI_VLOADT(d + i, tail);
+            const VDI_V dn = VDI_VMUL(VDI_VMUL(grad, VDI_VSUB(one, z)), VDI_VFNMA(n, n, one));
+            const VDI_V dz = VDI_VMUL(VDI_VMUL(grad, VDI_VSUB(before, n)), VDI_VFNMA(z, z, z));
+            const VDI_V dr = VDI_VMUL(VDI_VMUL(dn, hn), VDI_VFNMA(r, r, r));
+            VDI_VSTORET(dx + i, tail, VDI_VADD(VDI_VLOADT(dx + i, tail), dr));
+            VDI_VSTORET(dx + hidden + i, tail, VDI_VADD(VDI_VLOADT(dx + hidden + i, tail), dz));
+            VDI_VSTORET(dx + 2 * hidden + i, tail,
+                        VDI_VADD(VDI_VLOADT(dx + 2 * hidden + i, tail), dn));
+            VDI_VSTORET(du + i, tail, dr);
+            VDI_VSTORET(du + hidden + i, tail, dz);
+            VDI_VSTORET(du + 2 * hidden + i, tail, VDI_VMUL(dn, r));
+            VDI_VSTORET(to + i, tail, VDI_VMUL(grad, z));
+        }
+        g += 4 * hidden;
+        from += hidden;
+        d += hidden;
+        dx += 3 * hidden;
+        du += 3 * hidden;
+        to += hidden;
+    }
+}
+/* kernel/optim_body.h - the optimisers' inner loops; one pass
+ *
+ * Bounded by memory traffic: Adam reads four arrays and writes three. Whole vectors and the tail
+ * run through the same lines.
+ *
+ * What is remembered of a gradient that has become zero (that of a unit which is never active)
+ * fades into the denormals, where an operation takes a hundred times as long and moves no parameter
+ * any more. So it ends at 0 there: a mean always, a square only where nothing is left to be divided
+ * by its root.
+ */
+#define VDI__FADED(v) VDI_VLT(VDI_VABS(v), VDI__K(VDI__SMALLEST))
+#define VDI__SETTLED(v) VDI_VSEL(VDI__FADED(v), VDI_VZERO(), v)
+#define VDI__EACH(n, ...)                                            \
+    for (size_t i = 0; i < (n); i += VDI_W) {                        \
+        const VDI_TAIL t = VDI_VTAIL((n)-i < VDI_W ? (n)-i : VDI_W); \
+        const bool whole = (n)-i >= VDI_W;                           \
+        __VA_ARGS__                                                  \
+    }
+#define VDI__LOAD(p) (whole ? VDI_VLOAD((p) + i) : VDI_VLOADT((p) + i, t))
+#define VDI__STORE(p, v)                \
+    do {                                \
+        if (whole)                      \
+            VDI_VSTORE((p) + i, v);     \
+        else                            \
+            VDI_VSTORET((p) + i, t, v); \
+    } while (0)
+
+VDI_KERNEL void VDI_PN(vdi__kernel_adam)(size_t n, void *w_, const void *g_, void *m_, void *v_,
+                                         double step, double beta1, double beta2, double eps,
+                                         double decay, double gscale) {
+    VDI_T *w = (VDI_T *)w_, *m = (VDI_T *)m_, *v = (VDI_T *)v_;
+    const VDI_T *g = (const VDI_T *)g_;
+    const VDI_V b1 = VDI_VSET1((VDI_T)beta1);
+    const VDI_V c1 = VDI_VSET1((VDI_T)(1 - beta1));
+    const VDI_V b2 = VDI_VSET1((VDI_T)beta2);
+    const VDI_V c2 = VDI_VSET1((VDI_T)(1 - beta2));
+    const VDI_V e = VDI_VSET1((VDI_T)eps);
+    const VDI_V s = VDI_VSET1((VDI_T)step);
+    const VDI_V d = VDI_VSET1((VDI_T)decay), gs = VDI_VSET1((VDI_T)gscale);
+    VDI__EACH(n, {
+        const VDI_V gi = VDI_VMUL(gs, VDI__LOAD(g)), wi = VDI__LOAD(w);
+        const VDI_V mi = VDI_VFMA(b1, VDI__LOAD(m), VDI_VMUL(c1, gi));
+        const VDI_V vi = VDI_VFMA(b2, VDI__LOAD(v), VDI_VMUL(c2, VDI_VMUL(gi, gi)));
+        const VDI_V u = VDI_VDIV(VDI_VMUL(s, mi), VDI_VADD(VDI_VSQRT(vi), e));
+        const VDI_M faded = VDI__FADED(mi);
+        VDI__STORE(m, VDI_VSEL(faded, VDI_VZERO(), mi));
+        VDI__STORE(v, VDI_VSEL(VDI_MAND(faded, VDI__FADED(vi)), VDI_VZERO(), vi));
+        VDI__STORE(w, VDI_VFNMA(d, wi, VDI_VSUB(wi, u)));
+    })
+}
+
+VDI_KERNEL void VDI_PN(vdi__kernel_rmsprop)(size_t n, void *w_, const void *g_, void *v_, void *m_,
+                                            double step, double rho, double eps, double momentum,
+                                            double decay, double gscale) {
+    VDI_T *w = (VDI_T *)w_, *v = (VDI_T *)v_, *m = (VDI_T *)m_;
+    const VDI_T *g = (const VDI_T *)g_;
+    const VDI_V r = VDI_VSET1((VDI_T)rho);
+    const VDI_V c = VDI_VSET1((VDI_T)(1 - rho));
+    const VDI_V e = VDI_VSET1((VDI_T)eps);
+    const VDI_V s = VDI_VSET1((VDI_T)step);
+    const VDI_V mu = VDI_VSET1((VDI_T)momentum);
+    const VDI_V d = VDI_VSET1((VDI_T)decay);
+    const VDI_V gs = VDI_VSET1((VDI_T)gscale);
+    VDI__EACH(n, {
+        const VDI_V gi = VDI_VMUL(gs, VDI__LOAD(g)), wi = VDI__LOAD(w);
+        const VDI_V vi = VDI_VFMA(r, VDI__LOAD(v), VDI_VMUL(c, VDI_VMUL(gi, gi)));
+        VDI_V u = VDI_VDIV(gi, VDI_VADD(VDI_VSQRT(vi), e));
+        const VDI_M still = VDI_MAND(VDI__FADED(vi), VDI_VEQ(gi, VDI_VZERO()));
+        VDI__STORE(v, VDI_VSEL(still, VDI_VZERO(), vi));
+        if (m) {
+            u = VDI_VFMA(mu, VDI__LOAD(m), u);
+            VDI__STORE(m, VDI__SETTLED(u));
+        }
+        VDI__STORE(w, VDI_VFNMA(d, wi, VDI_VFNMA(s, u, wi)));
+    })
+}
+
+VDI_KERNEL void VDI_PN(vdi__kernel_sgd)(size_t n, void *w_, const void *g_, void *m_, double step,
+                                        double momentum, double decay, double gscale) {
+    VDI_T *w = (VDI_T *)w_, *m = (VDI_T *)m_;
+    const VDI_T *g = (const VDI_T *)g_;
+    const VDI_V s = VDI_VSET1((VDI_T)step);
+    const VDI_V mu = VDI_VSET1((VDI_T)momentum);
+    const VDI_V d = VDI_VSET1((VDI_T)decay);
+    const VDI_V gs = VDI_VSET1((VDI_T)gscale);
+    VDI__EACH(n, {
+        const VDI_V wi = VDI__LOAD(w);
+        VDI_V u = VDI_VMUL(gs, VDI__LOAD(g));
+        if (m) {
+            u = VDI_VFMA(mu, VDI__LOAD(m), u);
+            VDI__STORE(m, VDI__SETTLED(u));
+        }
+        VDI__STORE(w, VDI_VFNMA(d, wi, VDI_VFNMA(s, u, wi)));
+    })
+}
+#undef VDI__EACH
+#undef VDI__LOAD
+#undef VDI__STORE
+#undef VDI__FADED
+#undef VDI__SETTLED
+
+#define VDI__NAME_OWN(name) VDI_PN(name)
+#define VDI__NAME_LENT(name) VDI_LENT(name)
+#define VDI__X_UNARY(op, name, whose, slope) VDI__NAME_##whose(vdi__unary_##name),
+#define VDI__X_GRAD(op, name, whose, slope) VDI__NAME_##slope(vdi__unary_grad_##name),
+#define VDI__X_BINARY(op, name, whose) VDI__NAME_##whose(vdi__binary_##name),
+#define VDI__X(name, whose, result, args) VDI__NAME_##whose(vdi__kernel_##name),
+static const vdi__kernels VDI_PN(vdi__kernels) = {{VDI__UNARY_LIST(VDI__X_UNARY)},
+                                                  {VDI__UNARY_LIST(VDI__X_GRAD)},
+                                                  {VDI__BINARY_LIST(VDI__X_BINARY)},
+                                                  VDI__KERNELS(VDI__X)};
+#undef VDI__NAME_OWN
+#undef VDI__NAME_LENT
+#undef VDI__X_UNARY
+#undef VDI__X_GRAD
+#undef VDI__X_BINARY
+#undef VDI__X
+/* words that several bodies share */
+#undef VDI__K
+#undef VDI__ONE
+#undef VDI__LIBM
+#undef VDI__LANES
+#undef VDI__POLY
+#undef VDI__SIGN_OF
+#undef VDI__LN2_HI
+#undef VDI__LN2_LO
+#undef VDI__EXP_TOP
+#undef VDI__EXP_BOTTOM
+#undef VDI__SMALLEST
+#undef VDI__LARGEST
+#undef VDI__BLOCK
+#undef VDI__BLOCK_AT
+#undef VDI__BLOCK_CASE
+#undef VDI__BLOCK_NEXT
+#endif
+#if VDI__PASS == 2 || defined(VDI_LINALG_IMPLEMENTATION)
+
+/* ======== linalg bodies, float64 ======== */
+/* linalg/pass.h - the bodies of linalg, in the order of one pass; no guard: included once per
+ * pass */
+/* linalg/dense_body.h - Cholesky, LDL' and triangular solves of one pass, and plane rotations
+ *
+ * One step serves them all: four rows of unknowns x_i = (b_i - sum_{p<i} l_ip x_p) / l_ii, with the
+ * lanes across the columns. A register tile of 4 rows x nv vectors takes the sum over the finished
+ * rows p in rising order, then the four rows take each other. Each element is one chain whatever
+ * the tile, so columns may be cut anywhere. Strides have a sign: a system read from its end is how
+ * a transposed factor is solved.
+ */
+#if VDI_REGISTERS == 32 && VDI_W > 2
+#define VDI__SOLVE_VECTORS 4
+#else
+#define VDI__SOLVE_VECTORS 2
+#endif
+
+/* The tile of one step, from column `at` on; beyond s->rows the last row is repeated and not
+   stored. */
+VDI_LOCAL void VDI_PN(vdi__solve_tile)(size_t nv, bool masked, const vdi__solve *s, size_t at,
+                                       size_t cols) {
+    const VDI_TAIL tail = VDI_VTAIL(masked ? cols : VDI_W);
+    const VDI_T *l = (const VDI_T *)s->l.data, *inv = (const VDI_T *)s->inv, *c[4];
+    const VDI_T *x = (const VDI_T *)s->x.data + at;
+    VDI_V acc[4][VDI__SOLVE_VECTORS], v[VDI__SOLVE_VECTORS];
+    VDI__UNROLL for (int r = 0; r < 4; r++) {
+        const int64_t row = (int64_t)VDI__MIN((size_t)r, s->rows - 1);
+        const VDI_T *from = x + ((int64_t)s->done + row) * s->x.row;
+        c[r] = l + row * s->l.row;
+        VDI__UNROLL for (size_t k = 0; k < nv; k++) {
+            acc[r][k] = masked ? VDI_VLOADT(from, tail) : VDI_VLOAD(from + k * VDI_W);
+        }
+    }
+    int64_t offset = 0;
+    for (size_t p = 0; p < s->done; p++) {
+        VDI__UNROLL for (size_t k = 0; k < nv; k++) {
+            v[k] = masked ? VDI_VLOADT(x, tail) : VDI_VLOAD(x + k * VDI_W);
+        }
+        VDI__UNROLL for (int r = 0; r < 4; r++) {
+            const VDI_V f = VDI_VSET1(c[r][offset]);
+            VDI__UNROLL for (size_t k = 0; k < nv; k++) {
+                acc[r][k] = VDI_VFNMA(f, v[k], acc[r][k]);
+            }
+        }
+        offset += s->l.column;
+        x += s->x.row;
+    }
+    VDI__UNROLL for (size_t r = 0; r < 4; r++) {
+        if (r == s->rows) break;
+        if (inv) {
+            VDI__UNROLL for (size_t q = 0; q < r; q++) {
+                const VDI_V f = VDI_VSET1(c[r][offset + (int64_t)q * s->l.column]);
+                VDI__UNROLL for (size_t k = 0; k < nv; k++) {
+                    acc[r][k] = VDI_VFNMA(f, acc[q][k], acc[r][k]);
+                }
+            }
+            const VDI_V f = VDI_VSET1(inv[r]);
+            VDI__UNROLL for (size_t k = 0; k < nv; k++) acc[r][k] = VDI_VMUL(f, acc[r][k]);
+        }
+        VDI_T *to = (VDI_T *)s->out.data + at + (int64_t)r * s->out.row;
+        if (masked) {
+            VDI_VSTORET(to, tail, acc[r][0]);
+        } else {
+            VDI__UNROLL for (size_t k = 0; k < nv; k++) VDI_VSTORE(to + k * VDI_W, acc[r][k]);
+        }
+    }
+}
+
+VDI_KERNEL void VDI_PN(vdi__linalg_solve_step)(const vdi__solve *s) {
+    for (size_t at = 0, w; at < s->cols; at += w) {
+        const size_t left = s->cols - at;
+        if (left >= VDI__SOLVE_VECTORS * VDI_W) {
+            w = VDI__SOLVE_VECTORS * VDI_W;
+            VDI_PN(vdi__solve_tile)(VDI__SOLVE_VECTORS, false, s, at, w);
+        } else if (VDI__SOLVE_VECTORS > 2 && left >= 2 * VDI_W) {
+            w = 2 * VDI_W;
+            VDI_PN(vdi__solve_tile)(2, false, s, at, w);
+        } else if (!VDI_MASKS && VDI_W > 1 && left >= VDI_W) {
+            w = VDI_W;
+            VDI_PN(vdi__solve_tile)(1, false, s, at, w);
+        } else { /* where masks are for nothing, whole vectors go through one, too: a tile less */
+            w = VDI__MIN(left, VDI_W);
+            VDI_PN(vdi__solve_tile)(1, true, s, at, w);
+        }
+    }
+}
+
+/* c - a b in the arithmetic of the lanes */
+VDI_LOCAL VDI_T VDI_PN(vdi__fnma)(VDI_T a, VDI_T b, VDI_T c) {
+#if !VDI_FMA
+    return c - a * b;
+#elif VDI__REAL == 32
+    return fmaf(-a, b, c);
+#else
+    return fma(-a, b, c);
+#endif
+}
+
+/* rows (4,n) <- columns (n,4), and back, the latter times s */
+VDI_LOCAL void VDI_PN(vdi__columns_to_rows)(size_t n, const VDI_T *column, VDI_T *row, size_t lda) {
+    for (size_t j = 0; j < n; j++) {
+        VDI__UNROLL for (size_t r = 0; r < 4; r++) row[r * lda + j] = column[j * lda + r];
+    }
+}
+VDI_LOCAL void VDI_PN(vdi__rows_to_columns)(size_t n, const VDI_T *row, VDI_T *column, size_t lda,
+                                            const VDI_T *s) {
+    const VDI_T s0 = s[0], s1 = s[1], s2 = s[2], s3 = s[3];
+    for (size_t j = 0; j < n; j++, column += lda) {
+        column[0] = s0 * row[j];
+        column[1] = s1 * row[lda + j];
+        column[2] = s2 * row[2 * lda + j];
+        column[3] = s3 * row[3 * lda + j];
+    }
+}
+
+/* The 4x4 block on the diagonal at `row`, column k, whose upper triangle stands in `block`: its
+   pivots, their reciprocals, and the factor into both triangles of A. Returns the rows done; fewer
+   than `rows` where a pivot will not do, which then stands on the diagonal. */
+VDI_KERNEL size_t VDI_PN(vdi__cholesky_block)(size_t rows, VDI_T *row, size_t k, size_t lda,
+                                              bool with_diag, VDI_T block[4][4], VDI_T *inv,
+                                              VDI_T *pivot) {
+    for (size_t r = 0; r < rows; r++) { /* row r from its diagonal on, by the rows above it */
+        for (size_t q = 0; q < r; q++) {
+            for (size_t c = r; c < rows; c++)
+                block[r][c] = VDI_PN(vdi__fnma)(row[r * lda + k + q], block[q][c], block[r][c]);
+        }
+        pivot[r] = block[r][r];
+        const bool finite = pivot[r] - pivot[r] == 0;
+        if (!finite || (with_diag ? pivot[r] == 0 : !(pivot[r] > 0))) {
+            row[r * lda + k + r] = pivot[r];
+            return r;
+        }
+        const VDI_T root = with_diag ? pivot[r] : (VDI_T)sqrt((double)pivot[r]);
+        inv[r] = 1 / root;
+        row[r * lda + k + r] = with_diag ? 1 : root;
+        for (size_t c = r + 1; c < rows; c++) {
+            const VDI_T raw = block[r][c];
+            block[r][c] = raw * inv[r];
+            row[r * lda + k + c] = block[r][c];
+            row[c * lda + k + r] = with_diag ? raw : block[r][c];
+        }
+    }
+    return rows;
+}
+
+/* A = L L' (diag NULL) or L D L', lower triangle in, L out, zeros above. Returns n, or the row of a
+   pivot that will not do, which then stands on the diagonal. While it runs, the upper triangle
+   holds L' row by row, for the lanes; the lower one holds what its columns are multiplied with: L,
+   or L D. */
+VDI_KERNEL size_t VDI_PN(vdi__linalg_cholesky)(vdi__solve_fn *step, size_t n, void *a_, size_t lda,
+                                               void *diag_) {
+    VDI_T *a = (VDI_T *)a_, *diag = (VDI_T *)diag_;
+    const VDI_T one[4] = {1, 1, 1, 1};
+    for (size_t k = 0; k < n; k += 4) {
+        const size_t rows = VDI__MIN(4, n - k), next = k + rows;
+        VDI_T *row = a + k * lda, block[4][4], inv[4], pivot[4];
+        vdi__solve s;
+        for (size_t r = 0; r < rows; r++) {
+            for (size_t c = r; c < rows; c++)
+                row[r * lda + k + c] = block[r][c] = row[c * lda + k + r];
+        }
+        s.rows = s.cols = rows;
+        s.done = k;
+        s.l.data = row;
+        s.l.row = s.x.row = (int64_t)lda;
+        s.l.column = 1;
+        s.inv = NULL;
+        s.x.data = a + k;
+        s.out.data = block[0];
+        s.out.row = 4;
+        if (k) step(&s);
+        const size_t fine =
+            VDI_PN(vdi__cholesky_block)(rows, row, k, lda, diag != NULL, block, inv, pivot);
+        for (size_t r = 0; diag && r < fine; r++)
+            diag[k + r] = pivot[r];
+        if (fine < rows) return k + fine;
+        if (next == n) break;
+        VDI_PN(vdi__columns_to_rows)(n - next, a + next * lda + k, row + next, lda);
+        s.rows = 4;
+        s.cols = n - next;
+        s.inv = inv;
+        s.x.data = a + next;
+        s.out.data = row + next;
+        s.out.row = (int64_t)lda;
+        step(&s);
+        VDI_PN(vdi__rows_to_columns)
+        (n - next, row + next, a + next * lda + k, lda, diag ? pivot : one);
+    }
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = i + 1; j < n; j++) {
+            if (diag) a[j * lda + i] = a[i * lda + j];
+            a[i * lda + j] = 0;
+        }
+    }
+    return n;
+}
+
+/* x (n,cols) <- L^{-1} x, rows of x apart, its columns together; `width` columns at a time */
+VDI_KERNEL void VDI_PN(vdi__linalg_solve)(vdi__solve_fn *step, size_t n, size_t cols, size_t width,
+                                          const vdi__matrix *l, void *x_, int64_t x_row) {
+    VDI_T *x = (VDI_T *)x_;
+    for (size_t w; cols > 0; cols -= w, x += w) {
+        w = VDI__MIN(cols, width);
+        for (size_t i = 0; i < n; i += 4) {
+            const VDI_T *row = (const VDI_T *)l->data + (int64_t)i * l->row;
+            VDI_T inv[4] = {0, 0, 0, 0};
+            vdi__solve s;
+            s.rows = VDI__MIN(4, n - i);
+            for (size_t r = 0; r < s.rows; r++)
+                inv[r] = 1 / row[(int64_t)r * l->row + (int64_t)(i + r) * l->column];
+            s.done = i;
+            s.cols = w;
+            s.l.data = row;
+            s.l.row = l->row;
+            s.l.column = l->column;
+            s.inv = inv;
+            s.x.data = x;
+            s.out.data = x + (int64_t)i * x_row;
+            s.x.row = s.out.row = x_row;
+            step(&s);
+        }
+    }
+}
+
+/* (x, y) <- (c x + s y, c y - s x) */
+VDI_KERNEL void VDI_PN(vdi__linalg_rotate)(size_t n, void *x_, void *y_, double c_, double s_) {
+    VDI_T *x = (VDI_T *)x_, *y = (VDI_T *)y_;
+    const VDI_V c = VDI_VSET1(VDI_C(c_)), s = VDI_VSET1(VDI_C(s_));
+    for (; n >= VDI_W; n -= VDI_W, x += VDI_W, y += VDI_W) {
+        const VDI_V u = VDI_VLOAD(x), v = VDI_VLOAD(y);
+        VDI_VSTORE(x, VDI_VFMA(c, u, VDI_VMUL(s, v)));
+        VDI_VSTORE(y, VDI_VFNMA(s, u, VDI_VMUL(c, v)));
+    }
+    if (n) {
+        const VDI_TAIL tail = VDI_VTAIL(n);
+        const VDI_V u = VDI_VLOADT(x, tail), v = VDI_VLOADT(y, tail);
+        VDI_VSTORET(x, tail, VDI_VFMA(c, u, VDI_VMUL(s, v)));
+        VDI_VSTORET(y, tail, VDI_VFNMA(s, u, VDI_VMUL(c, v)));
+    }
+}
+#undef VDI__SOLVE_VECTORS
+/* linalg/blocktri_tile_body.h - block algebra of the block-tridiagonal solver: register tiles; one
+ * pass
+ *
+ * One tile carries nearly everything. It holds up to 4 x 4 vectors of C in registers, subtracts a
+ * product, goes on as a forward substitution with a unit lower triangle, scales and stores. What a
+ * vector is depends on the layout (vdi__bt_op.rows):
+ *   lanes   a vector is one matrix element of VDI__BT_LANES trials; an element of A multiplies lane
+ *           by lane
+ *   rows    a vector is a piece of one matrix row; an element of A is broadcast, the last vector of
+ *           a row is masked
+ * A group of lanes is 64 bytes on every path, so that a factor outlives vdi_simd_set; narrower
+ * paths go over it in steps of VDI_W.
+ */
+#define VDI__BT_LANES (64 / (int)sizeof(VDI_T))
+/* Rows and most vectors of a tile of lanes. Fewer rows cost the same, since a chain waits for
+ * itself; compile time counts: each width is compiled for both layouts of each pass. */
+#define VDI__BT_MR (VDI_FALLBACK ? 2 : 4)
+#define VDI__BT_NV (VDI_REGISTERS == 32 ? 4 : 2)
+/* The same in rows. Eight rows of one vector keep two units for products busy, and read half as
+ * much. */
+#define VDI__BT_HIGH (VDI_REGISTERS == 32 && VDI_W >= 8 ? 8 : VDI__BT_MR)
+#define VDI__BT_WIDE (VDI__BT_HIGH == 8 ? 2 : VDI__BT_NV)
+/* Pivots that one tile of rows takes at once. */
+#define VDI__BT_PIVOTS (VDI_W == 1 ? 1 : VDI__BT_HIGH)
+
+/* Lane j of a vector, in every lane. */
+VDI_LOCAL VDI_V VDI_PN(vdi__bt_lane)(VDI_V v, int j) {
+#ifdef VDI_VLANE
+    return VDI_VLANE(v, j);
+#else
+    VDI_T x[VDI_W];
+    VDI_VSTORE(x, v);
+    return VDI_VSET1(x[j]);
+#endif
+}
+
+/* 1 over lane j, in every lane: one number is divided sooner than 64 bytes are. */
+VDI_LOCAL VDI_V VDI_PN(vdi__bt_reciprocal)(VDI_V v, int j) {
+    const VDI_V x = VDI_PN(vdi__bt_lane)(v, j);
+    return sizeof(VDI_V) > 32 ? VDI_VSET1(1 / VDI_VFIRST(x)) : VDI_VDIV(VDI_VSET1(1), x);
+}
+
+/* What a vector of a tile is: elements of lanes, a piece of a row, or the one number of a single
+   column, kept out of masked stores, for which the next load would wait. */
+#define VDI__BT_ELEMENT 0
+#define VDI__BT_ROW 1
+#define VDI__BT_NUMBER 2
+VDI_LOCAL VDI_V VDI_PN(vdi__bt_load)(int mode, bool last, const VDI_T *p, VDI_TAIL tail) {
+    if (mode == VDI__BT_NUMBER) return VDI_VSET1(*p);
+    if (VDI_MASKS && mode == VDI__BT_ROW && last) return VDI_VLOADT(p, tail);
+    return VDI_VLOAD(p);
+}
+VDI_LOCAL void VDI_PN(vdi__bt_store)(int mode, bool last, VDI_T *p, VDI_TAIL tail, bool whole,
+                                     VDI_V v) {
+    if (mode == VDI__BT_NUMBER) {
+        *p = VDI_VFIRST(v);
+    } else if (VDI_MASKS && mode == VDI__BT_ROW && last && !whole) {
+        /* slow on some processors even */
+        VDI_VSTORET(p, tail, v); /* with a full mask */
+    } else {
+        VDI_VSTORE(p, v);
+    }
+}
+/* The same to where a row is not padded. */
+VDI_LOCAL void VDI_PN(vdi__bt_store_part)(int mode, bool last, VDI_T *p, VDI_TAIL tail, bool whole,
+                                          VDI_V v) {
+    if (!VDI_MASKS && mode == VDI__BT_ROW && last && !whole)
+        VDI_VSTORET(p, tail, v);
+    else
+        VDI_PN(vdi__bt_store)(mode, last, p, tail, whole, v);
+}
+
+/* Where one tile of a request begins, and how many of its rows are there. Two chains of products
+   are subtracted: A B, and the rows above that are solved already. A tile of `pivots` (in rows) has
+   the triangle itself in its first columns. */
+typedef struct VDI_PN(vdi__bt_spot) {
+    int rows;
+    bool pivots;
+    const VDI_T *c, *pre, *a[2], *b[2], *tri, *post;
+    VDI_T *out, *scaled;
+    int64_t k[2];
+} VDI_PN(vdi__bt_spot);
+
+/* The rows of a tile take each other: U' diag(p) U of what its first columns hold. The rows p U
+   go to o->out, those of U, with 1/p on the diagonal, to o->scaled. False where a pivot is not
+   positive or its reciprocal not finite. */
+VDI_LOCAL bool VDI_PN(vdi__bt_eliminate)(int mode, int mr, int nv, const vdi__bt_op *o,
+                                         const VDI_PN(vdi__bt_spot) *at, VDI_TAIL tail, bool whole,
+                                         VDI_V acc[VDI__BT_HIGH][VDI__BT_NV]) {
+    const VDI_V zero = VDI_VZERO(), inf = VDI_VSET1(VDI_C(HUGE_VAL));
+    const int most = mode == VDI__BT_NUMBER ? 1 : VDI__MIN(mr, VDI__BT_PIVOTS);
+    VDI_M ok = VDI_VGE(zero, zero);
+    VDI__UNROLL for (int j = 0; j < most; j++) {
+        if (j == at->rows) break;
+        VDI_T *out = at->out + j * o->out->row, *scaled = at->scaled + j * o->scaled->row;
+        VDI__UNROLL for (int v = 0; v < nv; v++) {
+            VDI_PN(vdi__bt_store)(mode, v == nv - 1, out + v * VDI_W, tail, whole, acc[j][v]);
+        }
+        const VDI_V r = VDI_PN(vdi__bt_reciprocal)(acc[j][j / VDI_W % nv], j % VDI_W);
+        ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
+        VDI__UNROLL for (int i = j + 1; i < most; i++) {
+            const VDI_V f = VDI_PN(vdi__bt_lane)(acc[j][i / VDI_W % nv], i % VDI_W);
+            const VDI_V m = VDI_VMUL(f, r);
+            VDI__UNROLL for (int v = 0; v < nv; v++) {
+                if (v * VDI_W < most) /* the next pivot: nothing waits for m */
+                    acc[i][v] = VDI_VFNMA(VDI_VMUL(f, acc[j][v]), r, acc[i][v]);
+                else
+                    acc[i][v] = VDI_VFNMA(m, acc[j][v], acc[i][v]);
+            }
+        }
+        VDI__UNROLL for (int v = 0; v < nv; v++) {
+            VDI_PN(vdi__bt_store_part)
+            (mode, v == nv - 1, scaled + v * VDI_W, tail, whole, VDI_VMUL(acc[j][v], r));
+        }
+        scaled[j] = VDI_VFIRST(r);
+    }
+    const VDI_M bad = VDI_MNOT(ok);
+    return !VDI_MANY(bad);
+}
+
+/* mode, mr and nv are constants after inlining. Rows that are not there repeat the first one and
+   are not stored; in rows, tail masks the last vector, which is `whole` or not. Returns what
+   vdi__bt_eliminate returns, or true. */
+VDI_LOCAL bool VDI_PN(vdi__bt_tile)(int mode, int mr, int nv, const vdi__bt_op *o,
+                                    const VDI_PN(vdi__bt_spot) *at, VDI_TAIL tail, bool whole) {
+    const bool broadcast = mode != VDI__BT_ELEMENT;
+    const int64_t cs = broadcast ? VDI_W : o->c ? o->c->column : 0, cr = o->c ? o->c->row : 0;
+    const int64_t os = broadcast ? VDI_W : o->out->column;
+    const int rows = at->rows;
+    VDI_V acc[VDI__BT_HIGH][VDI__BT_NV];
+    VDI__UNROLL for (int i = 0; i < mr; i++) {
+        const VDI_T *c = at->c + (i < rows ? i : 0) * cr;
+        VDI__UNROLL for (int v = 0; v < nv; v++) {
+            acc[i][v] =
+                at->c ? VDI_PN(vdi__bt_load)(mode, v == nv - 1, c + v * cs, tail) : VDI_VZERO();
+        }
+    }
+    if (o->pre) {
+        VDI__UNROLL for (int i = 0; i < mr; i++) {
+            const VDI_T *p = at->pre + (i < rows ? i : 0) * o->pre->row;
+            const VDI_V f = broadcast ? VDI_VSET1(*p) : VDI_VLOAD(p);
+            VDI__UNROLL for (int v = 0; v < nv; v++) acc[i][v] = VDI_VMUL(acc[i][v], f);
+        }
+    }
+    for (int n = 0; n < 2; n++) {
+        if (at->k[n] == 0) continue;
+        const vdi__matrix *left = n ? o->tri : o->a;
+        const int64_t ar = left->row, ak = left->column, br = n ? o->out->row : o->b->row;
+        const int64_t bs = broadcast ? VDI_W : n ? o->out->column : o->b->column;
+        const VDI_T *b = at->b[n], *a[VDI__BT_HIGH];
+        int64_t offset = 0;
+        VDI__UNROLL for (int i = 0; i < mr; i++) a[i] = at->a[n] + (i < rows ? i : 0) * ar;
+        for (int64_t k = at->k[n]; k > 0; k--, offset += ak, b += br) {
+            VDI_V row[VDI__BT_NV];
+            VDI__UNROLL for (int v = 0; v < nv; v++) {
+                row[v] = VDI_PN(vdi__bt_load)(mode, v == nv - 1, b + v * bs, tail);
+            }
+            VDI__UNROLL for (int i = 0; i < mr; i++) {
+                const VDI_V f = broadcast ? VDI_VSET1(a[i][offset]) : VDI_VLOAD(a[i] + offset);
+                VDI__UNROLL for (int v = 0; v < nv; v++) {
+                    acc[i][v] = VDI_VFNMA(f, row[v], acc[i][v]);
+                }
+            }
+        }
+    }
+    if (broadcast && at->pivots)
+        return VDI_PN(vdi__bt_eliminate)(mode, mr, nv, o, at, tail, whole, acc);
+    if (o->tri) {
+        VDI__UNROLL for (int i = 1; i < mr; i++) {
+            if (i >= rows) break;
+            VDI__UNROLL for (int j = 0; j < i; j++) {
+                const VDI_T *p = at->tri + i * o->tri->row + j * o->tri->column;
+                const VDI_V f = broadcast ? VDI_VSET1(*p) : VDI_VLOAD(p);
+                VDI__UNROLL for (int v = 0; v < nv; v++) {
+                    acc[i][v] = VDI_VFNMA(f, acc[j][v], acc[i][v]);
+                }
+            }
+        }
+    }
+    VDI__UNROLL for (int i = 0; i < mr; i++) {
+        if (i == rows) break;
+        VDI__UNROLL for (int v = 0; v < nv; v++) {
+            VDI_PN(vdi__bt_store)
+            (mode, v == nv - 1, at->out + i * o->out->row + v * os, tail, whole, acc[i][v]);
+        }
+    }
+    if (!o->scaled) return true;
+    const int64_t ss = broadcast ? VDI_W : o->scaled->column;
+    VDI__UNROLL for (int i = 0; i < mr; i++) {
+        if (i == rows) break;
+        const VDI_T *p = at->post + i * o->post->row;
+        const VDI_V f = broadcast ? VDI_VSET1(*p) : VDI_VLOAD(p);
+        VDI__UNROLL for (int v = 0; v < nv; v++) {
+            VDI_PN(vdi__bt_store_part)
+            (mode, v == nv - 1, at->scaled + i * o->scaled->row + v * ss, tail, whole,
+             VDI_VMUL(acc[i][v], f));
+        }
+    }
+    return true;
+}
+
+VDI_SHARED bool VDI_PN(vdi__bt_tile_lanes)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at,
+                                           int nv) {
+    const VDI_TAIL tail = VDI_VTAIL(VDI_W);
+    if (nv == 1) return VDI_PN(vdi__bt_tile)(VDI__BT_ELEMENT, VDI__BT_MR, 1, o, at, tail, true);
+#if VDI__BT_NV == 4
+    if (nv == 4) return VDI_PN(vdi__bt_tile)(VDI__BT_ELEMENT, VDI__BT_MR, 4, o, at, tail, true);
+#endif
+    return VDI_PN(vdi__bt_tile)(VDI__BT_ELEMENT, VDI__BT_MR, 2, o, at, tail, true);
+}
+#if VDI_W > 1
+/* `last`: reals of the last vector. (A mask as an argument would cost more: gcc then leaves the
+ * upper halves of the registers in use, and what follows has to wait for them.) */
+VDI_SHARED bool VDI_PN(vdi__bt_tile_rows)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at,
+                                          int nv, int last) {
+    const VDI_TAIL tail = VDI_VTAIL(last);
+    const bool whole = last == VDI_W;
+    if (nv == 1) return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_HIGH, 1, o, at, tail, whole);
+#if VDI__BT_WIDE == 4
+    if (nv == 4) return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_HIGH, 4, o, at, tail, whole);
+#endif
+    return VDI_PN(vdi__bt_tile)(VDI__BT_ROW, VDI__BT_HIGH, 2, o, at, tail, whole);
+}
+#endif
+VDI_SHARED bool VDI_PN(vdi__bt_tile_number)(const vdi__bt_op *o, const VDI_PN(vdi__bt_spot) *at) {
+    return VDI_PN(vdi__bt_tile)(VDI__BT_NUMBER, VDI__BT_HIGH, 1, o, at, VDI_VTAIL(1), false);
+}
+
+/* into the second cache: there are few places to wait for the first one */
+#if VDI__GNU && !defined(__TINYC__)
+#define VDI__BT_PREFETCH(p) __builtin_prefetch(p, 0, 2)
+#else
+#define VDI__BT_PREFETCH(p) ((void)(p))
+#endif
+
+/* What the factor of one trial will need: blocks of D and E, and where the next block's factor
+ * goes. Each tile asks memory for `share` rows more. */
+typedef struct VDI_PN(vdi__bt_ahead) {
+    const VDI_T *D, *E;
+    const VDI_T *L, *N;
+    int64_t d, row, share;
+} VDI_PN(vdi__bt_ahead);
+VDI_SHARED void VDI_PN(vdi__bt_ask)(VDI_PN(vdi__bt_ahead) *s) {
+    const int64_t d = s->d, end = VDI__MIN(d, s->row + s->share);
+    for (; s->row < end; s->row++) {
+        const int64_t at = s->row * d, on = s->row / VDI__BT_LANES * VDI__BT_LANES;
+        for (int64_t j = 0; s->D && j <= on; j += VDI__BT_LANES)
+            VDI__BT_PREFETCH(s->D + at + j);
+        for (int64_t j = 0; s->E && j < d; j += VDI__BT_LANES)
+            VDI__BT_PREFETCH(s->E + at + j);
+        for (int64_t j = on; j < d; j += VDI__BT_LANES)
+            VDI__BT_PREFETCH(s->L + at + j);
+        for (int64_t j = 0; j < d; j += VDI__BT_LANES)
+            VDI__BT_PREFETCH(s->N + at + j);
+    }
+}
+
+/* Rows i0 .. i0+rows and columns j0 .. n of a request; w is the first lane. With `pivots` the first
+   tile takes the triangle at (i0,j0). */
+VDI_SHARED bool VDI_PN(vdi__bt_panel)(const vdi__bt_op *o, VDI_PN(vdi__bt_ahead) *ahead,
+                                      bool pivots, int w, int rows, int64_t i0, int64_t j0) {
+    const int64_t width = o->rows ? VDI_W : 1;
+    const bool full = VDI_MASKS || o->padded || !o->rows; /* no number beside the vectors */
+    const int64_t most = o->rows ? VDI__BT_WIDE : VDI__BT_NV;
+    bool good = true;
+    VDI_PN(vdi__bt_spot) s;
+    s.rows = rows;
+    s.pivots = pivots;
+    s.pre = o->pre ? (const VDI_T *)o->pre->data + w + i0 * o->pre->row : NULL;
+    s.post = o->post ? (const VDI_T *)o->post->data + w + i0 * o->post->row : NULL;
+    s.k[0] = o->k;
+    s.a[0] = o->k ? (const VDI_T *)o->a->data + w + i0 * o->a->row : NULL;
+    s.k[1] = o->tri ? i0 : 0;
+    s.a[1] = o->tri ? (const VDI_T *)o->tri->data + w + i0 * o->tri->row : NULL;
+    s.tri = o->tri ? s.a[1] + i0 * o->tri->column : NULL;
+    for (int64_t j = j0, nv, done; j < o->n; j += done) {
+        const int64_t left = o->n - j, vectors = o->rows ? (left + VDI_W - 1) / VDI_W : left;
+        const bool number = o->rows && (VDI_W == 1 || left == 1 || (!full && left < VDI_W));
+        const int64_t whole = full ? vectors : left / VDI_W;
+        nv = number || whole < 2 ? 1 : whole >= most ? most : 2;
+        s.c = o->c ? (const VDI_T *)o->c->data + w + i0 * o->c->row + j * o->c->column : NULL;
+        s.b[0] = o->k ? (const VDI_T *)o->b->data + w + j * o->b->column : NULL;
+        s.b[1] = (const VDI_T *)o->out->data + w + j * o->out->column;
+        s.out = (VDI_T *)o->out->data + w + j * o->out->column + i0 * o->out->row;
+        s.scaled = o->scaled
+                       ? (VDI_T *)o->scaled->data + w + j * o->scaled->column + i0 * o->scaled->row
+                       : NULL;
+        done = number ? 1 : nv * width;
+        if (number) {
+            good &= VDI_PN(vdi__bt_tile_number)(o, &s);
+        } else if (!o->rows) {
+            VDI_PN(vdi__bt_tile_lanes)(o, &s, (int)nv);
+        } else {
+#if VDI_W > 1
+            good &= VDI_PN(vdi__bt_tile_rows)(o, &s, (int)nv,
+                                              (int)VDI__MIN(left - (nv - 1) * width, width));
+#endif
+        }
+        s.pivots = false;
+        if (ahead && ahead->share) VDI_PN(vdi__bt_ask)(ahead);
+    }
+    return good;
+}
+
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_op)(const vdi__bt_op *o) {
+    const int64_t high = o->rows ? VDI__BT_HIGH : VDI__BT_MR;
+    for (int w = 0; w < (o->rows ? 1 : VDI__BT_LANES); w += VDI_W) {
+        for (int64_t i = 0; i < o->m; i += high) {
+            const int rows = (int)VDI__MIN(o->m - i, high);
+            VDI_PN(vdi__bt_panel)(o, NULL, false, w, rows, i, 0);
+        }
+    }
+}
+
+/* Lanes: the n x n pivots on the diagonal at i0, S - (what stands before) = U' diag(p) U. The rows
+   p U go to o->out, the rows of U with 1/p on their diagonal to o->scaled, where S stands on entry.
+   Returns false if a pivot is not positive or its reciprocal is not finite. */
+VDI_SHARED bool VDI_PN(vdi__bt_diagonal)(const vdi__bt_op *o, int w, int n, int64_t i0) {
+    const int64_t sr = o->scaled->row, sc = o->scaled->column;
+    const VDI_V zero = VDI_VZERO(), inf = VDI_VSET1(VDI_C(HUGE_VAL));
+    VDI_V acc[VDI__BT_MR][VDI__BT_MR];
+    VDI_M ok = VDI_VGE(zero, zero);
+    VDI_T *out = (VDI_T *)o->out->data + w + i0 * (o->out->row + o->out->column);
+    VDI_T *scaled = (VDI_T *)o->scaled->data + w + i0 * (sr + sc);
+    VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) {
+        VDI__UNROLL for (int v = i; v < VDI__BT_MR; v++) {
+            acc[i][v] = VDI_VLOAD(scaled + (i < n ? i : 0) * sr + (v < n ? v : 0) * sc);
+        }
+    }
+    for (int chain = 0; chain < 2; chain++) {
+        if ((chain ? i0 : o->k) == 0) continue;
+        const vdi__matrix *left = chain ? o->tri : o->a;
+        const int64_t br = chain ? o->out->row : o->b->row;
+        const int64_t bc = chain ? o->out->column : o->b->column;
+        const VDI_T *b = (const VDI_T *)(chain ? o->out->data : o->b->data) + w + i0 * bc;
+        const VDI_T *a[VDI__BT_MR];
+        int64_t offset = 0;
+        VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) {
+            a[i] = (const VDI_T *)left->data + w + (i0 + (i < n ? i : 0)) * left->row;
+        }
+        for (int64_t k = chain ? i0 : o->k; k > 0; k--, offset += left->column, b += br) {
+            VDI_V row[VDI__BT_MR];
+            VDI__UNROLL for (int v = 0; v < VDI__BT_MR; v++) {
+                row[v] = VDI_VLOAD(b + (v < n ? v : 0) * bc);
+            }
+            VDI__UNROLL for (int i = 0; i < VDI__BT_MR; i++) {
+                const VDI_V f = VDI_VLOAD(a[i] + offset);
+                VDI__UNROLL for (int v = i; v < VDI__BT_MR; v++) {
+                    acc[i][v] = VDI_VFNMA(f, row[v], acc[i][v]);
+                }
+            }
+        }
+    }
+    VDI__UNROLL for (int j = 0; j < VDI__BT_MR; j++) {
+        if (j == n) break;
+        const VDI_V r = VDI_VDIV(VDI_VSET1(1), acc[j][j]);
+        ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
+        /* the products do not wait for the quotient */
+        VDI__UNROLL for (int i = j + 1; i < VDI__BT_MR; i++) {
+            VDI__UNROLL for (int v = i; v < VDI__BT_MR; v++) {
+                acc[i][v] = VDI_VFNMA(VDI_VMUL(acc[j][i], acc[j][v]), r, acc[i][v]);
+            }
+        }
+        VDI__UNROLL for (int v = j; v < VDI__BT_MR; v++) {
+            if (v == n) break;
+            VDI_VSTORE(out + j * o->out->row + v * o->out->column, acc[j][v]);
+            VDI_VSTORE(scaled + j * sr + v * sc, v == j ? r : VDI_VMUL(acc[j][v], r));
+        }
+    }
+    const VDI_M bad = VDI_MNOT(ok);
+    return !VDI_MANY(bad);
+}
+
+/* Lanes: one block of the factor from the top row down: pivots, and what stands right of them. */
+VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_pivots)(const vdi__bt_op *o) {
+    bool good = true;
+    for (int w = 0; w < VDI__BT_LANES; w += VDI_W) {
+        for (int64_t i = 0, n; i < o->m; i += n) {
+            n = o->m - i; /* pivots of one block are rounded together: 4, 2 or 1 */
+            n = n >= VDI__BT_MR ? VDI__BT_MR : n >= 2 ? 2 : 1;
+            good &= VDI_PN(vdi__bt_diagonal)(o, w, (int)n, i);
+            VDI_PN(vdi__bt_panel)(o, NULL, false, w, (int)n, i, i + n);
+        }
+    }
+    return good;
+}
+#undef VDI__BT_PREFETCH
+#undef VDI__BT_ELEMENT
+#undef VDI__BT_ROW
+#undef VDI__BT_NUMBER
+/* linalg/blocktri_front_body.h - the factor of one trial along the rows of its blocks; one pass
+ *
+ * Per block, some rows at a time: the tile with their pivots, what stands right of it, and the same
+ * rows of E_t'. The rows that products read again (p U' and p N') are kept in scratch, where they
+ * are padded (VDI__BT_LD). D and E are transposed into it before a tile needs them, so that no
+ * vector waits for the stores of its pieces, and are asked of memory a block earlier, a little with
+ * each tile.
+ */
+
+/* Rows r0 .. r1 of a block x (d,d) to the columns of y, whose rows are ld apart; with `lower` only
+ * what stands on and under the diagonal of x needs to arrive. */
+VDI_SHARED void VDI_PN(vdi__bt_transpose)(int64_t r0, int64_t r1, int64_t d, bool lower,
+                                          const VDI_T *x, VDI_T *y, int64_t ld) {
+    if (r1 - r0 < VDI_TBLOCK) {
+        for (int64_t i = r0; i < r1; i++) {
+            for (int64_t j = 0; j < d; j++)
+                y[j * ld + i] = x[i * d + j];
+        }
+        return;
+    }
+    for (int64_t i = r0; i < r1; i += VDI_TBLOCK) { /* a last square overlaps those before it */
+        const int64_t row = VDI__MIN(i, r1 - VDI_TBLOCK);
+        for (int64_t j = 0; j < (lower ? i + 1 : d); j += VDI_TBLOCK) {
+            const int64_t column = VDI__MIN(j, d - VDI_TBLOCK);
+            VDI_TRANSPOSE(x + row * d + column, (size_t)d, y + column * ld + row, (size_t)ld);
+        }
+    }
+}
+
+/* Scratch of (d, ld) each: S_t, E_t' and p N' of the block before; the next block's S and E' follow
+ * while this one is computed. */
+typedef struct VDI_PN(vdi__bt_front) {
+    const vdi__bt_factor *f;
+    int64_t ld, wide, share; /* wide: columns of a tile */
+    VDI_T *s[2], *e[3];
+} VDI_PN(vdi__bt_front);
+
+/* From these d on, E_t' is transposed strip by strip as it is needed, and each strip stays in the
+ * first cache; below, rows of E_t' hide the time that the pivots wait for each other. */
+#define VDI__BT_STRIPS 33
+
+VDI_LOCAL void VDI_PN(vdi__bt_front_enter)(const VDI_PN(vdi__bt_front) *g, int64_t t) {
+    const int64_t d = g->f->d, at = t * d * d;
+    const VDI_T *D = (const VDI_T *)g->f->D, *E = (const VDI_T *)g->f->E;
+    if (t < g->f->T) VDI_PN(vdi__bt_transpose)(0, d, d, true, D + at, g->s[t % 2], g->ld);
+    if (t + 1 < g->f->T && d < VDI__BT_STRIPS)
+        VDI_PN(vdi__bt_transpose)(0, d, d, false, E + at, g->e[t % 3], g->ld);
+}
+
+/* N_t' from E_t' where they come in strips. */
+VDI_LOCAL void VDI_PN(vdi__bt_front_strips)(const VDI_PN(vdi__bt_front) *g, int64_t t,
+                                            const vdi__bt_op *o, VDI_PN(vdi__bt_ahead) *soon) {
+    const int64_t d = o->m;
+    const VDI_T *E = (const VDI_T *)g->f->E + t * d * d;
+    vdi__bt_op strip = *o;
+    for (int64_t j = 0, have = 0; j < d; j += g->wide) {
+        strip.n = VDI__MIN(d, j + g->wide);
+        const int64_t need = d - strip.n < VDI_TBLOCK ? d : strip.n; /* no rest of a few rows */
+        if (have < need) VDI_PN(vdi__bt_transpose)(have, need, d, false, E, g->e[t % 3], g->ld);
+        have = need;
+        for (int64_t i = 0; i < d; i += VDI__BT_PIVOTS) {
+            const int rows = (int)VDI__MIN(d - i, (int64_t)VDI__BT_PIVOTS);
+            VDI_PN(vdi__bt_panel)(&strip, soon, false, 0, rows, i, j);
+        }
+    }
+}
+
+/* Block t. False where a pivot is not positive. */
+VDI_LOCAL bool VDI_PN(vdi__bt_front_block)(const VDI_PN(vdi__bt_front) *g, int64_t t) {
+    const vdi__bt_factor *f = g->f;
+    const int64_t d = f->d, dd = d * d, ld = g->ld;
+    const bool more = t + 1 < f->T, strips = d >= VDI__BT_STRIPS;
+    VDI_T *L = (VDI_T *)f->L + t * dd, *N = (VDI_T *)f->N + t * dd;
+    VDI_T *s = g->s[t % 2], *e = g->e[t % 3];
+    const vdi__matrix a = {t > 0 ? N - dd : N, 1, d}, b = {g->e[(t + 2) % 3], ld, 1};
+    const vdi__matrix U = {L, 1, d}, pivots = {L, d + 1, 0}, in_s = {s, ld, 1}, in_e = {e, ld, 1};
+    const vdi__target out_s = {s, ld, 1}, out_e = {e, ld, 1}, to_l = {L, d, 1}, to_n = {N, d, 1};
+    const vdi__bt_op l = {true, true, d,  d,       t > 0 ? d : 0, &in_s, NULL,
+                          &a,   &b,   &U, &pivots, &out_s,        &to_l};
+    const vdi__bt_op n = {true, true, d, d, 0, &in_e, NULL, NULL, NULL, &U, &pivots, &out_e, &to_n};
+    VDI_PN(vdi__bt_ahead) soon = {NULL, NULL, L + dd, N + dd, d, 0, t + 2 < f->T ? g->share : 0};
+    bool good = true;
+    if (t + 2 < f->T) soon.D = (const VDI_T *)f->D + (t + 2) * dd;
+    if (t + 3 < f->T) soon.E = (const VDI_T *)f->E + (t + 2 - strips) * dd;
+    VDI_PN(vdi__bt_front_enter)(g, t + 1);
+    for (int64_t i = 0; i < d; i += VDI__BT_PIVOTS) {
+        const int rows = (int)VDI__MIN(d - i, (int64_t)VDI__BT_PIVOTS);
+        good &= VDI_PN(vdi__bt_panel)(&l, &soon, true, 0, rows, i, i);
+        if (more && !strips) VDI_PN(vdi__bt_panel)(&n, &soon, false, 0, rows, i, 0);
+    }
+    if (more && strips) VDI_PN(vdi__bt_front_strips)(g, t, &n, &soon);
+    return good;
+}
+
+/* All blocks of one trial. */
+VDI_SHARED bool VDI_PN(vdi__bt_front_run)(const vdi__bt_factor *f) {
+    const int64_t d = f->d, high = VDI__BT_PIVOTS, wide = VDI_W * VDI__BT_WIDE;
+    const int64_t across = (d + wide - 1) / wide, down = (d + high - 1) / high;
+    const int64_t tiles = down * (across + (across + 1) / 2);
+    VDI_PN(vdi__bt_front) g;
+    bool good = true;
+    g.f = f;
+    g.ld = VDI__BT_LD(d, VDI__BT_LANES);
+    g.wide = wide;
+    /* what stays in the second cache anyway needs no asking */
+    g.share = f->T * d * d * (int64_t)sizeof(VDI_T) > 1 << 17 ? (d + tiles - 1) / tiles : 0;
+    for (int i = 0; i < 5; i++)
+        *(i < 2 ? &g.s[i] : &g.e[i - 2]) = (VDI_T *)f->g + i * d * g.ld;
+    if (!VDI_MASKS) memset(f->g, 0, (size_t)(5 * d * g.ld) * sizeof(VDI_T)); /* what pads a row */
+    VDI_PN(vdi__bt_front_enter)(&g, 0);
+    for (int64_t t = 0; t < f->T; t++)
+        good &= VDI_PN(vdi__bt_front_block)(&g, t);
+    return good;
+}
+#undef VDI__BT_STRIPS
+#undef VDI__BT_MR
+#undef VDI__BT_NV
+#undef VDI__BT_HIGH
+#undef VDI__BT_WIDE
+#undef VDI__BT_PIVOTS
+/* linalg/blocktri_chain_body.h - small blocks, whose elimination stays in registers; one pass
+ *
+ * A pivot of one block waits for all those before it. With blocks of one vector a row, or of up to
+ * 4 x 4 elements of lanes, what is handed on never leaves the registers: per pivot one division,
+ * and products that do not wait for it.
+ */
+/* Blocks of one trial that go this way: up to 32 bytes a row on AVX2 (AVX-512 comes here for these,
+ * see vdi__bt_open), 40 to 64 of doubles on AVX-512, and floats that fill a vector. */
+#if VDI__ISA == VDI__ISA_AVX2
+#define VDI__BT_ROW_CHAINS 4
+#elif VDI__ISA == VDI__ISA_AVX512 && VDI__REAL == 64
+#define VDI__BT_ROW_CHAINS 8
+#else
+#define VDI__BT_ROW_CHAINS 0
+#endif
+
+/* The transpose of a small block, rows d apart. */
+VDI_LOCAL void VDI_PN(vdi__bt_transpose_small)(int64_t d, bool lower, const VDI_T *x, VDI_T *y) {
+    const int64_t full = d - d % VDI_TBLOCK;
+#if VDI_TBLOCK == 8
+    /* half a square of 8: number by number it takes longer than the factor itself */
+    if (d == 4) {
+        __m128 row0 = _mm_loadu_ps(x), row1 = _mm_loadu_ps(x + 4);
+        __m128 row2 = _mm_loadu_ps(x + 8), row3 = _mm_loadu_ps(x + 12);
+        _MM_TRANSPOSE4_PS(row0, row1, row2, row3);
+        _mm_storeu_ps(y, row0);
+        _mm_storeu_ps(y + 4, row1);
+        _mm_storeu_ps(y + 8, row2);
+        _mm_storeu_ps(y + 12, row3);
+        return;
+    }
+#endif
+    for (int64_t i = 0; i < full; i += VDI_TBLOCK) {
+        for (int64_t j = 0; j < (lower ? i + 1 : full); j += VDI_TBLOCK)
+            VDI_TRANSPOSE(x + i * d + j, (size_t)d, y + j * d + i, (size_t)d);
+    }
+    for (int64_t i = 0; full < d && i < d; i++) {
+        for (int64_t j = i < full ? full : 0; j < d; j++)
+            y[j * d + i] = x[i * d + j];
+    }
+}
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_transpose)(int64_t count, int64_t d, bool lower,
+                                                       const void *src, void *dst) {
+    for (int64_t t = 0; t < count; t++) {
+        VDI_PN(vdi__bt_transpose)
+        (0, d, d, lower, (const VDI_T *)src + t * d * d, (VDI_T *)dst + t * d * d, d);
+    }
+}
+
+#if VDI__BT_ROW_CHAINS
+/* Row i of a (d,d) block: a whole vector if it ends inside the block (what it spoils is stored
+ * later), else d reals. */
+VDI_LOCAL void VDI_PN(vdi__bt_row)(int64_t d, int64_t i, VDI_T *block, VDI_V v) {
+    VDI_T *to = block + i * d;
+    if (i * d + VDI_W <= d * d) {
+        VDI_VSTORE(to, v);
+    } else if (VDI__BT_ROW_CHAINS == 8) {
+        VDI_VSTORET(to, VDI_VTAIL(d), v);
+    } else { /* d is a constant; a masked store takes long on some processors */
+        VDI_T x[VDI_W];
+        VDI_VSTORE(x, v);
+        memcpy(to, x, (size_t)d * sizeof *x);
+    }
+}
+
+/* D and E of block t into the places of the factor. */
+VDI_LOCAL void VDI_PN(vdi__bt_enter)(int most, int64_t d, const vdi__bt_factor *f, int64_t t) {
+    const int64_t at = t * d * d;
+    if (t >= f->T) return;
+    const VDI_T *D = (const VDI_T *)f->D + at, *E = (const VDI_T *)f->E + at;
+    VDI_T *L = (VDI_T *)f->L + at, *N = (VDI_T *)f->N + at;
+    VDI_PN(vdi__bt_transpose_small)(d == most ? most : d, true, D, L);
+    if (t + 1 < f->T) VDI_PN(vdi__bt_transpose_small)(d == most ? most : d, false, E, N);
+}
+
+/* One trial, rows of one vector. Rows of S (what is left of D_t), of E_t' and of the coming Schur
+   complement stay in registers. `most` is a constant, d may be one; rows beyond d repeat the first
+   one and are not used. */
+VDI_LOCAL bool VDI_PN(vdi__bt_chain_rows)(int most, int64_t d, const vdi__bt_factor *f) {
+    const int64_t dd = d * d;
+    const VDI_TAIL tail = VDI_VTAIL(VDI__MIN(d, (int64_t)VDI_W));
+    const VDI_V zero = VDI_VZERO(), inf = VDI_VSET1(VDI_C(HUGE_VAL));
+    VDI_T column[8][VDI_W]; /* stored whole: a masked store is not forwarded to a load */
+    VDI_V s[8], e[8], p[8], c[8];
+    VDI_M ok = VDI_VGE(zero, zero);
+    for (int64_t t = 0; t < 2; t++)
+        VDI_PN(vdi__bt_enter)(most, d, f, t);
+    VDI__UNROLL for (int i = 0; i < most; i++) p[i] = zero;
+    for (int64_t t = 0; t < f->T; t++) {
+        VDI_T *L = (VDI_T *)f->L + t * dd, *N = (VDI_T *)f->N + t * dd;
+        /* hidden behind the pivots' chain; two blocks ahead, since a vector of several stores is
+         * not forwarded to its load */
+        VDI_PN(vdi__bt_enter)(most, d, f, t + 2);
+        VDI__UNROLL for (int i = 0; i < most; i++) {
+            const int64_t at = (i < d ? i : 0) * d;
+            s[i] = VDI_VADD(VDI_VLOADT(L + at, tail), p[i]);
+            e[i] = t + 1 < f->T ? VDI_VLOADT(N + at, tail) : zero;
+            p[i] = zero;
+        }
+        VDI_V last_s = s[0], last_e = e[0];
+        VDI__UNROLL for (int j = 0; j + 1 < most; j++) {
+            if (j + 1 == d) break;
+            const VDI_V r = VDI_PN(vdi__bt_reciprocal)(s[j], j);
+            ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
+            VDI_VSTORE(column[j], e[j]);
+            VDI__UNROLL for (int i = j + 1; i < most; i++) {
+                c[i] = VDI_PN(vdi__bt_lane)(s[j], i);
+                s[i] = VDI_VFNMA(VDI_VMUL(c[i], s[j]), r, s[i]);
+            }
+            const VDI_V n = VDI_VMUL(e[j], r);
+            VDI__UNROLL for (int i = j + 1; i < most; i++) e[i] = VDI_VFNMA(c[i], n, e[i]);
+            VDI__UNROLL for (int i = 0; i < most; i++) {
+                p[i] = VDI_VFNMA(VDI_VSET1(column[j][i]), n, p[i]);
+            }
+            VDI_PN(vdi__bt_row)(d, j, N, n);
+            VDI_PN(vdi__bt_row)(d, j, L, VDI_VMUL(s[j], r));
+            L[j * (d + 1)] = VDI_VFIRST(r);
+            last_s = s[j + 1];
+            last_e = e[j + 1];
+        }
+        /* the next block waits for the last pivot */
+        const VDI_V r = VDI_PN(vdi__bt_reciprocal)(last_s, (int)d - 1);
+        ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
+        VDI_VSTORE(column[0], last_e);
+        VDI__UNROLL for (int i = 0; i < most; i++) {
+            p[i] = VDI_VFNMA(VDI_VMUL(VDI_VSET1(column[0][i]), last_e), r, p[i]);
+        }
+        VDI_PN(vdi__bt_row)(d, d - 1, N, VDI_VMUL(last_e, r)); /* zeros behind the last block */
+        VDI_PN(vdi__bt_row)(d, d - 1, L, VDI_VMUL(last_s, r));
+        L[dd - 1] = VDI_VFIRST(r);
+    }
+    const VDI_M bad = VDI_MNOT(ok);
+    return !VDI_MANY(bad);
+}
+#endif
+
+#if !VDI_FALLBACK
+/* The same for lanes, where all of S, E' and the coming Schur complement are registers. d is a
+ * constant. */
+VDI_LOCAL bool VDI_PN(vdi__bt_chain_lanes)(int d, const vdi__bt_factor *f) {
+    const VDI_V zero = VDI_VZERO(), one = VDI_VSET1(1), inf = VDI_VSET1(VDI_C(HUGE_VAL));
+    const int64_t u = VDI__BT_LANES, dd = d * d * u;
+    VDI_M ok = VDI_VGE(zero, zero);
+    for (int w = 0; w < VDI__BT_LANES; w += VDI_W) {
+        VDI_T *schur = (VDI_T *)f->g + w;
+        VDI_V s[4][4], e[4][4], p[4][4];
+        VDI__UNROLL for (int i = 0; i < d; i++) {
+            VDI__UNROLL for (int c = i; c < d; c++) {
+                p[i][c] = f->t0 ? VDI_VLOAD(schur + (i * d + c) * u) : zero;
+            }
+        }
+        for (int64_t t = f->t0; t < f->t1; t++) {
+            /* element (j,i) at j + i d */
+            VDI_T *L = (VDI_T *)f->L + t * dd + w, *N = (VDI_T *)f->N + t * dd + w;
+            VDI__UNROLL for (int i = 0; i < d; i++) {
+                VDI__UNROLL for (int c = i; c < d; c++) {
+                    s[i][c] = VDI_VADD(VDI_VLOAD(L + (i + c * d) * u), p[i][c]);
+                    p[i][c] = zero;
+                }
+                VDI__UNROLL for (int m = 0; m < d; m++) {
+                    e[i][m] = t + 1 < f->T ? VDI_VLOAD(N + (i + m * d) * u) : zero;
+                }
+            }
+            VDI__UNROLL for (int j = 0; j < d; j++) {
+                const VDI_V r = VDI_VDIV(one, s[j][j]);
+                ok = VDI_MAND(ok, VDI_MAND(VDI_VGT(r, zero), VDI_VLT(r, inf)));
+                VDI_VSTORE(L + (j + j * d) * u, r);
+                VDI__UNROLL for (int i = j + 1; i < d; i++) {
+                    VDI__UNROLL for (int c = i; c < d; c++) {
+                        s[i][c] = VDI_VFNMA(VDI_VMUL(s[j][i], s[j][c]), r, s[i][c]);
+                    }
+                    VDI_VSTORE(L + (j + i * d) * u, VDI_VMUL(s[j][i], r));
+                }
+                VDI__UNROLL for (int m = 0; m < d; m++) {
+                    const VDI_V n = VDI_VMUL(e[j][m], r);
+                    VDI_VSTORE(N + (j + m * d) * u, n);
+                    VDI__UNROLL for (int i = j + 1; i < d; i++) {
+                        e[i][m] = VDI_VFNMA(s[j][i], n, e[i][m]);
+                    }
+                    VDI__UNROLL for (int i = 0; i <= m; i++) {
+                        p[i][m] = VDI_VFNMA(e[j][i], n, p[i][m]);
+                    }
+                }
+            }
+        }
+        VDI__UNROLL for (int i = 0; i < d; i++) {
+            VDI__UNROLL for (int c = i; c < d; c++) VDI_VSTORE(schur + (i * d + c) * u, p[i][c]);
+        }
+    }
+    const VDI_M bad = VDI_MNOT(ok);
+    return !VDI_MANY(bad);
+}
+#endif
+
+/* Rows: all blocks of one trial, from the caller's D and E. Lanes: blocks t0 .. t1 of a group,
+   if they are small; L and N hold D and E on entry, the factor on return. Returns 1, 0 if a
+   pivot is not positive, or -1 if this is no way for such blocks. */
+VDI_KERNEL int VDI_PN(vdi__linalg_blocktri_chain)(const vdi__bt_factor *f) {
+#if VDI__BT_ROW_CHAINS == 4
+    if (f->rows && f->d == 1) return VDI_PN(vdi__bt_chain_rows)(1, 1, f);
+    if (f->rows && f->d == 2) return VDI_PN(vdi__bt_chain_rows)(2, 2, f);
+    if (f->rows && f->d == 3) return VDI_PN(vdi__bt_chain_rows)(3, 3, f);
+    if (f->rows && f->d == 4) return VDI_PN(vdi__bt_chain_rows)(4, 4, f);
+#if VDI_W == 8
+    if (f->rows && f->d == 8) return VDI_PN(vdi__bt_chain_rows)(8, 8, f);
+#endif
+#elif VDI__BT_ROW_CHAINS == 8 /* these take longer to compile: one for four sizes */
+    if (f->rows && f->d >= 5 && f->d <= 8) return VDI_PN(vdi__bt_chain_rows)(8, f->d, f);
+#endif
+#if !VDI_FALLBACK
+    if (!f->rows && f->d == 1) return VDI_PN(vdi__bt_chain_lanes)(1, f);
+    if (!f->rows && f->d == 2) return VDI_PN(vdi__bt_chain_lanes)(2, f);
+    if (!f->rows && f->d == 3) return VDI_PN(vdi__bt_chain_lanes)(3, f);
+    if (!f->rows && f->d == 4) return VDI_PN(vdi__bt_chain_lanes)(4, f);
+#endif
+    if (f->rows) return VDI_PN(vdi__bt_front_run)(f);
+    return -1;
+}
+
+#if VDI__BT_ROW_CHAINS == 4
+/* out(i,j) = in(j,i), rows VDI_W apart. */
+VDI_LOCAL void VDI_PN(vdi__bt_flip)(int d, const VDI_T *in, VDI_T *out) {
+    if (d == VDI_TBLOCK && d == VDI_W) {
+        VDI_TRANSPOSE(in, (size_t)VDI_W, out, (size_t)VDI_W);
+        return;
+    }
+    VDI__UNROLL for (int i = 0; i < d; i++) {
+        VDI__UNROLL for (int j = 0; j < d; j++) out[i * VDI_W + j] = in[j * VDI_W + i];
+    }
+}
+
+/* Marginals of one trial with rows of one vector (see vdi__bt_marginals_run for the formulas). d is
+ * a constant. */
+VDI_LOCAL void VDI_PN(vdi__bt_marginals_rows)(int d, int64_t T, const VDI_T *L, const VDI_T *N,
+                                              VDI_T *S, VDI_T *O) {
+    const VDI_TAIL tail = VDI_VTAIL(d);
+    const VDI_V half = VDI_VSET1(VDI_C(0.5));
+    VDI_T eye[4 * VDI_W] = {0}, a[4 * VDI_W] = {0}, b[4 * VDI_W] = {0};
+    VDI_V x[4], g[4], o[4], s[4];
+    VDI__UNROLL for (int i = 0; i < d; i++) {
+        eye[i * VDI_W + i] = 1;
+        s[i] = VDI_VZERO();
+    }
+    for (int64_t t = T - 1; t >= 0; t--) {
+        const VDI_T *l = L + t * d * d, *n = N + t * d * d;
+        VDI__UNROLL for (int i = 0; i < d; i++) {
+            x[i] = VDI_VLOAD(eye + i * VDI_W);
+            VDI__UNROLL for (int k = 0; k < i; k++) {
+                x[i] = VDI_VFNMA(VDI_VSET1(l[k * d + i]), x[k], x[i]);
+            }
+        }
+        VDI__UNROLL for (int i = 0; i < d; i++) x[i] = VDI_VMUL(x[i], VDI_VSET1(l[i * d + i]));
+        if (t + 1 < T) {
+            VDI__UNROLL for (int j = d - 1; j >= 0; j--) {
+                g[j] = VDI_VLOADT(n + j * d, tail);
+                VDI__UNROLL for (int i = j + 1; i < d; i++) {
+                    g[j] = VDI_VFNMA(VDI_VSET1(l[j * d + i]), g[i], g[j]);
+                }
+                VDI_VSTORE(a + j * VDI_W, g[j]);
+            }
+            VDI__UNROLL for (int j = 0; j < d; j++) { /* rows of O' = -G' S */
+                o[j] = VDI_VZERO();
+                VDI__UNROLL for (int k = 0; k < d; k++) {
+                    o[j] = VDI_VFNMA(VDI_VSET1(a[j * VDI_W + k]), s[k], o[j]);
+                }
+            }
+            VDI__UNROLL for (int j = 0; j < d; j++) VDI_VSTORE(a + j * VDI_W, o[j]);
+            VDI_PN(vdi__bt_flip)(d, a, b);
+            VDI__UNROLL for (int i = 0; i < d; i++) {
+                o[i] = VDI_VLOAD(b + i * VDI_W);
+                if (O) VDI_PN(vdi__bt_row)(d, i, O + t * d * d, o[i]);
+            }
+            VDI__UNROLL for (int j = 0; j < d; j++) {
+                VDI__UNROLL for (int i = 0; i < d; i++) {
+                    x[j] = VDI_VFNMA(VDI_VSET1(n[j * d + i]), o[i], x[j]);
+                }
+            }
+        }
+        VDI__UNROLL for (int j = d - 1; j >= 0; j--) {
+            VDI__UNROLL for (int i = j + 1; i < d; i++) {
+                x[j] = VDI_VFNMA(VDI_VSET1(l[j * d + i]), x[i], x[j]);
+            }
+            VDI_VSTORE(a + j * VDI_W, x[j]);
+        }
+        VDI_PN(vdi__bt_flip)(d, a, b);
+        VDI__UNROLL for (int i = 0; i < d; i++) {
+            s[i] = VDI_VMUL(half, VDI_VADD(x[i], VDI_VLOAD(b + i * VDI_W)));
+            VDI_PN(vdi__bt_row)(d, i, S + t * d * d, s[i]);
+        }
+    }
+}
+#endif
+
+/* Marginals of one trial of small blocks straight into the caller's arrays; false where there is no
+ * short way. */
+VDI_KERNEL bool VDI_PN(vdi__linalg_blocktri_marginals)(int64_t d, int64_t T, const void *L,
+                                                       const void *N, void *S, void *O) {
+#if VDI__BT_ROW_CHAINS == 4
+    const VDI_T *l = (const VDI_T *)L, *n = (const VDI_T *)N;
+    switch (d) {
+    case 1: VDI_PN(vdi__bt_marginals_rows)(1, T, l, n, (VDI_T *)S, (VDI_T *)O); return true;
+    case 2: VDI_PN(vdi__bt_marginals_rows)(2, T, l, n, (VDI_T *)S, (VDI_T *)O); return true;
+    case 3: VDI_PN(vdi__bt_marginals_rows)(3, T, l, n, (VDI_T *)S, (VDI_T *)O); return true;
+    case 4: VDI_PN(vdi__bt_marginals_rows)(4, T, l, n, (VDI_T *)S, (VDI_T *)O); return true;
+    default: return false;
+    }
+#else
+    (void)d;
+    (void)T;
+    (void)L;
+    (void)N;
+    (void)S;
+    (void)O;
+    return false;
+#endif
+}
+#undef VDI__BT_ROW_CHAINS
+/* linalg/blocktri_move_body.h - lanes in and out, and elementwise work on blocks; one pass */
+
+/* Lanes in and out, VDI__BT_STAGE elements at a time. Squares of VDI_TBLOCK trials and elements are
+   turned over in registers; where a trial is missing, the others go in one by one; where one ends
+   early, its piece is completed with zeros in a staging row first. */
+#define VDI__BT_STAGE 128
+/* dst[e][lane] = src[lane * stride + e] for e < count[lane], else 0; n elements. */
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_pack)(const void *src, int64_t stride,
+                                                  const int64_t *count, int64_t n, void *dst) {
+    VDI_T stage[VDI_TBLOCK * VDI__BT_STAGE];
+    for (int64_t e0 = 0; e0 < n; e0 += VDI__BT_STAGE) {
+        const int64_t some = VDI__MIN(n - e0, (int64_t)VDI__BT_STAGE);
+        for (int w = 0; w < VDI__BT_LANES; w += VDI_TBLOCK) {
+            const VDI_T *x = stage;
+            VDI_T *y = (VDI_T *)dst + e0 * VDI__BT_LANES + w;
+            int64_t ldx = VDI__BT_STAGE, least = some, e = 0;
+            for (int q = 0; q < VDI_TBLOCK; q++)
+                least = VDI__MIN(least, count[w + q] - e0);
+            bool all_or_none = true;
+            for (int q = 0; q < VDI_TBLOCK; q++)
+                all_or_none &= count[w + q] <= e0 || count[w + q] - e0 >= some;
+            if (least == some) {
+                x = (const VDI_T *)src + w * stride + e0;
+                ldx = stride;
+            } else if (all_or_none) {
+                static const VDI_T nothing[VDI__BT_STAGE] = {0};
+                const VDI_T *z[VDI_TBLOCK];
+                bool any = false;
+                for (int q = 0; q < VDI_TBLOCK; q++) {
+                    const bool there = count[w + q] > e0;
+                    z[q] = there ? (const VDI_T *)src + (w + q) * stride + e0 : nothing;
+                    any |= there;
+                }
+                for (e = 0; !any && e < some; e++) {
+                    VDI__UNROLL for (int q = 0; q < VDI_TBLOCK; q++) {
+                        y[e * VDI__BT_LANES + q] = 0;
+                    }
+                }
+                for (e = 0; any && e < some; e++) {
+                    VDI__UNROLL for (int q = 0; q < VDI_TBLOCK; q++) {
+                        y[e * VDI__BT_LANES + q] = z[q][e];
+                    }
+                }
+                continue;
+            } else {
+                for (int q = 0; q < VDI_TBLOCK; q++) {
+                    const int64_t have = VDI__MAX((int64_t)0, VDI__MIN(some, count[w + q] - e0));
+                    if (have) {
+                        memcpy(stage + q * VDI__BT_STAGE,
+                               (const VDI_T *)src + (w + q) * stride + e0,
+                               (size_t)have * sizeof(VDI_T));
+                    }
+                    memset(stage + q * VDI__BT_STAGE + have, 0,
+                           (size_t)(some - have) * sizeof(VDI_T));
+                }
+            }
+            for (; e + VDI_TBLOCK <= some; e += VDI_TBLOCK)
+                VDI_TRANSPOSE(x + e, (size_t)ldx, y + e * VDI__BT_LANES, (size_t)VDI__BT_LANES);
+            for (; e < some; e++) {
+                for (int q = 0; q < VDI_TBLOCK; q++)
+                    y[e * VDI__BT_LANES + q] = x[q * ldx + e];
+            }
+        }
+    }
+}
+
+/* The way back: dst[lane * stride + e] = (e < count[lane] ? src[e][lane] : 0) for the first `used`
+   lanes, or with `scale` not 0 dst += scale * src where e < count[lane]. */
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_unpack)(const void *src, int64_t n, void *dst,
+                                                    int64_t stride, const int64_t *count,
+                                                    int64_t used, double scale) {
+    VDI_T stage[VDI_TBLOCK * VDI__BT_STAGE];
+    const VDI_V s = VDI_VSET1(VDI_C(scale));
+    for (int64_t e0 = 0; e0 < n; e0 += VDI__BT_STAGE) {
+        const int64_t some = VDI__MIN(n - e0, (int64_t)VDI__BT_STAGE);
+        for (int w = 0; w < used; w += VDI_TBLOCK) {
+            const VDI_T *x = (const VDI_T *)src + e0 * VDI__BT_LANES + w;
+            VDI_T *y = stage;
+            int64_t ldy = VDI__BT_STAGE, least = w + VDI_TBLOCK <= used ? some : 0, e = 0;
+            for (int q = 0; q < VDI_TBLOCK; q++)
+                least = VDI__MIN(least, count[w + q] - e0);
+            if (least == some && scale == 0) {
+                y = (VDI_T *)dst + w * stride + e0;
+                ldy = stride;
+            }
+            for (; e + VDI_TBLOCK <= some; e += VDI_TBLOCK)
+                VDI_TRANSPOSE(x + e * VDI__BT_LANES, (size_t)VDI__BT_LANES, y + e, (size_t)ldy);
+            for (; e < some; e++) {
+                for (int q = 0; q < VDI_TBLOCK; q++)
+                    y[q * ldy + e] = x[e * VDI__BT_LANES + q];
+            }
+            if (y != stage) continue;
+            for (int q = 0; q < VDI_TBLOCK && w + q < used; q++) {
+                const int64_t have = VDI__MAX((int64_t)0, VDI__MIN(some, count[w + q] - e0));
+                VDI_T *z = (VDI_T *)dst + (w + q) * stride + e0;
+                const VDI_T *staged = stage + q * VDI__BT_STAGE;
+                if (scale == 0) {
+                    memcpy(z, staged, (size_t)have * sizeof(VDI_T));
+                    memset(z + have, 0, (size_t)(some - have) * sizeof(VDI_T));
+                    continue;
+                }
+                for (e = 0; e < have; e += VDI_W) {
+                    const VDI_TAIL tail = VDI_VTAIL(VDI__MIN(have - e, (int64_t)VDI_W));
+                    VDI_VSTORET(z + e, tail,
+                                VDI_VFMA(s, VDI_VLOADT(staged + e, tail), VDI_VLOADT(z + e, tail)));
+                }
+            }
+        }
+    }
+}
+
+/* Elementwise work on (d,d) blocks, out row-major. */
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_map)(vdi__bt_kind kind, bool rows, int64_t d,
+                                                 const vdi__matrix *x, const vdi__matrix *y,
+                                                 double scale, void *out) {
+    const int64_t u = rows ? 1 : VDI__BT_LANES;
+    const VDI_TAIL tail = VDI_VTAIL(VDI__MIN(u, (int64_t)VDI_W));
+    const VDI_V s = VDI_VSET1(VDI_C(scale));
+    for (int w = 0; w < u; w += VDI_W) {
+        for (int64_t i = 0; i < d; i++) {
+            const VDI_T *p = (const VDI_T *)x->data + w + i * x->row;
+            const VDI_T *q = (const VDI_T *)y->data + w + i * y->row;
+            VDI_T *to = (VDI_T *)out + w + i * d * u;
+            if (!rows && (kind == VDI__BT_SUM || kind == VDI__BT_SCALE)) {
+                /* most calls, without a question for each element */
+                for (int64_t j = 0; j < d; j++, p += x->column, q += y->column, to += u) {
+                    VDI_V v = VDI_VLOAD(p);
+                    if (kind == VDI__BT_SUM) v = VDI_VADD(v, VDI_VLOAD(q));
+                    VDI_VSTORE(to, VDI_VMUL(s, v));
+                }
+                continue;
+            }
+            for (int64_t j = 0; j < d; j++, p += x->column, q += y->column, to += u) {
+                const VDI_V a = VDI_VLOADT(p, tail);
+                const VDI_V b =
+                    kind <= VDI__BT_TWO ? VDI_VLOADOR(q, tail, VDI_VSET1(1)) : VDI_VZERO();
+                VDI_V v = VDI_VZERO();
+                switch (kind) {
+                case VDI__BT_SUM: v = VDI_VMUL(s, VDI_VADD(a, b)); break;
+                case VDI__BT_SCALE: v = VDI_VMUL(s, a); break;
+                case VDI__BT_PRODUCT: v = VDI_VMUL(a, b); break;
+                case VDI__BT_ROOT_ROWS: v = VDI_VMUL(a, VDI_VSQRT(b)); break;
+                case VDI__BT_ROOT_COLUMNS:
+                    /* an upper triangle, y the diagonal of 1/p: back to Cholesky's own columns */
+                    if (j >= i) v = VDI_VDIV(j == i ? VDI_VSET1(1) : a, VDI_VSQRT(b));
+                    break;
+                case VDI__BT_ROOT_DIVIDE: v = VDI_VDIV(a, VDI_VSQRT(b)); break;
+                case VDI__BT_UNIT: v = j < i ? a : VDI_VSET1(VDI_C(i == j)); break;
+                case VDI__BT_HALF: /* upper triangle, half the diagonal */
+                    if (j >= i) v = j == i ? VDI_VMUL(a, VDI_VSET1(VDI_C(0.5))) : a;
+                    break;
+                }
+                VDI_VSTORET(to, tail, v);
+            }
+        }
+    }
+}
+
+/* dst = sqrt(src) of d elements, which lie `step` reals apart in src */
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_root)(bool rows, int64_t d, const void *src,
+                                                  int64_t step, void *dst) {
+    const int64_t u = rows ? 1 : VDI__BT_LANES;
+    for (int64_t i = 0; i < d; i++) {
+        const VDI_T *p = (const VDI_T *)src + i * step;
+        VDI_T *to = (VDI_T *)dst + i * u;
+        if (rows) *to = VDI_VFIRST(VDI_VSQRT(VDI_VSET1(*p)));
+        for (int w = 0; !rows && w < u; w += VDI_W)
+            VDI_VSTORE(to + w, VDI_VSQRT(VDI_VLOAD(p + w)));
+    }
+}
+
+/* dst += scale * src */
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_add)(int64_t n, double scale, const void *src,
+                                                 void *dst) {
+    const VDI_V s = VDI_VSET1(VDI_C(scale));
+    for (int64_t i = 0; i < n; i += VDI_W) {
+        const VDI_TAIL tail = VDI_VTAIL(VDI__MIN(n - i, (int64_t)VDI_W));
+        VDI_T *y = (VDI_T *)dst + i;
+        VDI_VSTORET(y, tail,
+                    VDI_VFMA(s, VDI_VLOADT((const VDI_T *)src + i, tail), VDI_VLOADT(y, tail)));
+    }
+}
+
+/* One vector y (T,d) of one trial of small blocks through the factor, number by number, in the
+ * order of vdi__bt_forward or vdi__bt_backward. */
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_forward)(int64_t d, int64_t T, const void *L_,
+                                                     const void *N_, void *y_) {
+    const VDI_T *L = (const VDI_T *)L_, *N = (const VDI_T *)N_; /* of this block, the last one */
+    VDI_T *y = (VDI_T *)y_;
+    for (int64_t t = 0; t < T; t++) {
+        for (int64_t i = 0; i < d; i++) {
+            VDI_V x = VDI_VSET1(y[i]);
+            for (int64_t k = 0; t > 0 && k < d; k++)
+                x = VDI_VFNMA(VDI_VSET1(N[k * d + i]), VDI_VSET1(y[k - d]), x);
+            for (int64_t j = 0; j < i; j++)
+                x = VDI_VFNMA(VDI_VSET1(L[j * d + i]), VDI_VSET1(y[j]), x);
+            y[i] = VDI_VFIRST(x);
+        }
+        L += d * d;
+        if (t > 0) N += d * d;
+        y += d;
+    }
+}
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_backward)(bool roots, int64_t d, int64_t T,
+                                                      const void *L_, const void *N_, void *y_) {
+    for (int64_t t = T - 1; t >= 0; t--) {
+        const VDI_T *L = (const VDI_T *)L_ + t * d * d, *N = (const VDI_T *)N_ + t * d * d;
+        VDI_T *y = (VDI_T *)y_ + t * d;
+        for (int64_t i = d - 1; i >= 0; i--) {
+            const VDI_V r = VDI_VSET1(L[i * (d + 1)]);
+            VDI_V x = VDI_VMUL(VDI_VSET1(y[i]), roots ? VDI_VSQRT(r) : r);
+            for (int64_t k = 0; t + 1 < T && k < d; k++)
+                x = VDI_VFNMA(VDI_VSET1(N[i * d + k]), VDI_VSET1(y[k + d]), x);
+            for (int64_t j = d - 1; j > i; j--)
+                x = VDI_VFNMA(VDI_VSET1(L[i * d + j]), VDI_VSET1(y[j]), x);
+            y[i] = VDI_VFIRST(x);
+        }
+    }
+}
+
+/* y = J x for one trial of T blocks: y_t = D_t x_t + E_{t-1} x_{t-1} + E_t' x_{t+1} */
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_matvec)(int64_t d, int64_t T, const void *D,
+                                                    const void *E, const void *x, void *y) {
+    for (int64_t t = 0; t < T; t++) {
+        const VDI_T *xt = (const VDI_T *)x + t * d;
+        const VDI_T *Dt = (const VDI_T *)D + t * d * d;
+        const VDI_T *Et = (const VDI_T *)E + t * d * d;
+        VDI_T *yt = (VDI_T *)y + t * d;
+        for (int64_t j = 0; j < d; j += VDI_W) {
+            const VDI_TAIL tail = VDI_VTAIL(VDI__MIN(d - j, (int64_t)VDI_W));
+            VDI_V sum = VDI_VZERO();
+            for (int64_t i = 0; i < d; i++)
+                sum = VDI_VFMA(VDI_VSET1(xt[i]), VDI_VLOADT(Dt + i * d + j, tail), sum);
+            if (t + 1 < T) {
+                for (int64_t i = 0; i < d; i++)
+                    sum = VDI_VFMA(VDI_VSET1(xt[d + i]), VDI_VLOADT(Et + i * d + j, tail), sum);
+            }
+            VDI_VSTORET(yt + j, tail, sum);
+        }
+        if (t > 0) {
+            for (int64_t i = 0; i < d; i++) {
+                VDI_V sum = VDI_VZERO();
+                for (int64_t j = 0; j < d; j += VDI_W) {
+                    const VDI_TAIL tail = VDI_VTAIL(VDI__MIN(d - j, (int64_t)VDI_W));
+                    sum = VDI_VFMA(VDI_VLOADT(Et - d * d + i * d + j, tail),
+                                   VDI_VLOADT(xt - d + j, tail), sum);
+                }
+                yt[i] += VDI_VHADD(sum);
+            }
+        }
+    }
+}
+
+/* sum over pivots of log(1/p) per lane, as a product of mantissas and a sum of exponents: one
+ * logarithm at the end. sums: (lanes) */
+VDI_KERNEL void VDI_PN(vdi__linalg_blocktri_logs)(const void *L, int64_t d, int64_t T,
+                                                  double *sums) {
+    const VDI_I one = VDI_ISET1((VDI_IT)VDI_EMAX << VDI_MANT);
+    const VDI_I mask = VDI_ISET1(((VDI_IT)1 << VDI_MANT) - 1);
+    for (int w = 0; w < VDI__BT_LANES; w += VDI_W) {
+        VDI_V product = VDI_VSET1(1);
+        VDI_I exponents = VDI_ISET1(0);
+        VDI_T mantissa[VDI_W];
+        VDI_IT power[VDI_W];
+        for (int64_t i = 0; i < T * d; i++) {
+            const VDI_T *p =
+                (const VDI_T *)L + w + ((i / d) * d * d + (i % d) * (d + 1)) * VDI__BT_LANES;
+            VDI_I bits = VDI_VBITS(VDI_VLOAD(p));
+            exponents =
+                VDI_IADD(exponents, VDI_ISUB(VDI_ISHR(bits, VDI_MANT), VDI_ISET1(VDI_EMAX)));
+            product = VDI_VMUL(product, VDI_IBITS(VDI_IOR(VDI_IAND(bits, mask), one)));
+            if ((i & 31) == 31 || i + 1 == T * d) {
+                bits = VDI_VBITS(product);
+                exponents =
+                    VDI_IADD(exponents, VDI_ISUB(VDI_ISHR(bits, VDI_MANT), VDI_ISET1(VDI_EMAX)));
+                product = VDI_IBITS(VDI_IOR(VDI_IAND(bits, mask), one));
+            }
+        }
+        VDI_VSTORE(mantissa, product);
+        product = VDI_IBITS(exponents);
+        memcpy(power, &product, sizeof power);
+        for (int v = 0; v < VDI_W; v++)
+            sums[w + v] = log((double)mantissa[v]) + (double)power[v] * 0.69314718055994530942;
+    }
+}
+#undef VDI__BT_LANES
+#undef VDI__BT_STAGE
+/* linalg/kalman_body.h - the pieces of kalman.h's recursions, one group of trials per lane; one
+ * pass
+ *
+ * A lane matrix is an array of vectors, row-major; a lane is one group. Lanes behind the last group
+ * repeat it and are not stored. Where `alive` (one real per lane) is 0, a lane has no such bin.
+ */
+
+VDI_KERNEL int64_t VDI_PN(vdi__linalg_lanes)(void) { return VDI_W; }
+
+/* to[i] = element i of each of n groups, `step` apart; for a lane that is not alive the identity of
+ * d columns, or 0 if d is 0. alive NULL: all are. */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_load)(const void *from, int64_t count, int64_t step,
+                                               int64_t n, const void *alive_, int64_t d,
+                                               void *to_) {
+    const VDI_T *x = (const VDI_T *)from, *alive = (const VDI_T *)alive_;
+    VDI_T *to = (VDI_T *)to_;
+    for (int64_t i = 0, diagonal = 0; i < count; i++, to += VDI_W) {
+        VDI_T t[VDI_W];
+        for (int64_t l = 0; n > 1 && l < VDI_W; l++)
+            t[l] = x[i + (l < n ? l : n - 1) * step];
+        VDI_V v = n > 1 ? VDI_VLOAD(t) : VDI_VSET1(x[i]);
+        if (alive) {
+            const bool one = d > 0 && i == diagonal;
+            v = VDI_VSEL(VDI_VGT(VDI_VLOAD(alive), VDI_VZERO()), v, VDI_VSET1(VDI_C(one)));
+            if (one) diagonal += d + 1;
+        }
+        VDI_VSTORE(to, v);
+    }
+}
+
+/* the way back; 0 for a lane that is not alive */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_store)(void *to, int64_t count, int64_t step, int64_t n,
+                                                const void *alive_, const void *v_) {
+    VDI_T *x = (VDI_T *)to;
+    const VDI_T *alive = (const VDI_T *)alive_, *v = (const VDI_T *)v_;
+    for (int64_t i = 0; i < count; i++, v += VDI_W) {
+        for (int64_t l = 0; l < VDI_W && l < n; l++)
+            x[i + l * step] = alive[l] != 0 ? v[l] : VDI_C(0);
+    }
+}
+
+/* C (rows,cols) = base + sign * A B; base is C's shape, or NULL for 0. C may be base, but neither A
+ * nor B. */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_product)(int64_t rows, int64_t cols, int64_t inner,
+                                                  const vdi__matrix *a, const vdi__matrix *b,
+                                                  int sign, const void *base_, void *c_) {
+    const VDI_T *base = (const VDI_T *)base_;
+    VDI_T *c = (VDI_T *)c_;
+    const int64_t ak = a->column * VDI_W, bk = b->row * VDI_W;
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < cols; j++) {
+            const VDI_T *p = (const VDI_T *)a->data + i * a->row * VDI_W;
+            const VDI_T *q = (const VDI_T *)b->data + j * b->column * VDI_W;
+            const int64_t at = (i * cols + j) * VDI_W;
+            VDI_V s = VDI_VZERO();
+            for (int64_t k = 0; k < inner; k++, p += ak, q += bk)
+                s = VDI_VFMA(VDI_VLOAD(p), VDI_VLOAD(q), s);
+            if (base && sign < 0)
+                s = VDI_VSUB(VDI_VLOAD(base + at), s);
+            else if (base)
+                s = VDI_VADD(VDI_VLOAD(base + at), s);
+            VDI_VSTORE(c + at, s);
+        }
+    }
+}
+
+/* Cholesky factor of the mean of A and A' in place, upper triangle 0; the product of the diagonal,
+ * or 1 for a lane that is not alive. good[lane] becomes 0 where a pivot is not positive (or NaN):
+ * the lane then goes on with 1. Are all good? */
+VDI_KERNEL bool VDI_PN(vdi__linalg_lanes_cholesky)(int64_t d, void *a_, const void *alive,
+                                                   void *product_, void *good) {
+    VDI_T *a = (VDI_T *)a_;
+    const VDI_V one = VDI_VSET1(VDI_C(1));
+    VDI_V fine = one, product = one;
+    for (int64_t j = 0; j < d; j++) {
+        VDI_V r = one;
+        for (int64_t i = j; i < d; i++) {
+            VDI_T *to = a + (i * d + j) * VDI_W;
+            const VDI_V sum = VDI_VADD(VDI_VLOAD(to), VDI_VLOAD(a + (j * d + i) * VDI_W));
+            VDI_V s = VDI_VMUL(sum, VDI_VSET1(VDI_C(0.5)));
+            for (int64_t k = 0; k < j; k++) {
+                s = VDI_VFNMA(VDI_VLOAD(a + (i * d + k) * VDI_W),
+                              VDI_VLOAD(a + (j * d + k) * VDI_W), s);
+            }
+            if (i == j) {
+                const VDI_M positive = VDI_VGT(s, VDI_VZERO());
+                fine = VDI_VSEL(positive, fine, VDI_VZERO());
+                s = VDI_VSQRT(VDI_VSEL(positive, s, one));
+                r = VDI_VDIV(one, s);
+                product = VDI_VMUL(product, s);
+            } else {
+                s = VDI_VMUL(s, r);
+            }
+            VDI_VSTORE(to, s);
+        }
+    }
+    for (int64_t i = 0; i < d; i++) {
+        for (int64_t j = i + 1; j < d; j++)
+            VDI_VSTORE(a + (i * d + j) * VDI_W, VDI_VZERO());
+    }
+    const VDI_M on = VDI_VGT(VDI_VLOAD((const VDI_T *)alive), VDI_VZERO());
+    VDI_VSTORE((VDI_T *)product_, VDI_VSEL(on, product, one));
+    VDI_VSTORE((VDI_T *)good, fine);
+    const VDI_M bad = VDI_VEQ(fine, VDI_VZERO());
+    return !VDI_MANY(bad);
+}
+
+/* X (d,cols) = L^{-1} X, or L'^{-1} X */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_solve)(int64_t d, int64_t cols, const void *l_,
+                                                bool transposed, void *x_) {
+    const VDI_T *l = (const VDI_T *)l_;
+    VDI_T *x = (VDI_T *)x_;
+    const int64_t row = (transposed ? 1 : d) * VDI_W, column = (transposed ? d : 1) * VDI_W;
+    for (int64_t q = 0; q < d; q++) {
+        const int64_t i = transposed ? d - 1 - q : q, first = transposed ? i + 1 : 0;
+        const VDI_V pivot = VDI_VLOAD(l + i * (d + 1) * VDI_W);
+        for (int64_t j = 0; j < cols; j++) {
+            VDI_V s = VDI_VLOAD(x + (i * cols + j) * VDI_W);
+            for (int64_t k = 0; k < q; k++) {
+                s = VDI_VFNMA(VDI_VLOAD(l + i * row + (first + k) * column),
+                              VDI_VLOAD(x + ((first + k) * cols + j) * VDI_W), s);
+            }
+            VDI_VSTORE(x + (i * cols + j) * VDI_W, VDI_VDIV(s, pivot));
+        }
+    }
+}
+
+/* out = alive ? a - b : 0 */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_difference)(int64_t count, const void *a, const void *b,
+                                                     const void *alive, void *out) {
+    const VDI_M on = VDI_VGT(VDI_VLOAD((const VDI_T *)alive), VDI_VZERO());
+    for (int64_t i = 0; i < count * VDI_W; i += VDI_W) {
+        const VDI_V d = VDI_VSUB(VDI_VLOAD((const VDI_T *)a + i), VDI_VLOAD((const VDI_T *)b + i));
+        VDI_VSTORE((VDI_T *)out + i, VDI_VSEL(on, d, VDI_VZERO()));
+    }
+}
+
+/* out = alive ? the mean of A and A' : other */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_mean)(int64_t d, const void *a_, const void *alive,
+                                               const void *other, void *out) {
+    const VDI_T *a = (const VDI_T *)a_;
+    const VDI_M on = VDI_VGT(VDI_VLOAD((const VDI_T *)alive), VDI_VZERO());
+    for (int64_t i = 0; i < d; i++) {
+        for (int64_t j = 0; j < d; j++) {
+            const int64_t at = (i * d + j) * VDI_W;
+            const VDI_V sum = VDI_VADD(VDI_VLOAD(a + at), VDI_VLOAD(a + (j * d + i) * VDI_W));
+            const VDI_V mean = VDI_VMUL(sum, VDI_VSET1(VDI_C(0.5)));
+            VDI_VSTORE((VDI_T *)out + at, VDI_VSEL(on, mean, VDI_VLOAD((const VDI_T *)other + at)));
+        }
+    }
+}
+
+/* out = twice the sum of T logarithms */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_twice)(int64_t T, const void *logs, void *out) {
+    VDI_V sum = VDI_VZERO();
+    for (int64_t t = 0; t < T; t++)
+        sum = VDI_VADD(sum, VDI_VLOAD((const VDI_T *)logs + t * VDI_W));
+    VDI_VSTORE((VDI_T *)out, VDI_VADD(sum, sum));
+}
+
+/* y (ld) = base + sign A x, of A (d,ld) with its columns in rows, and out (d) likewise (NULL: not
+ * wanted). The elements of y behind d are of no use. */
+VDI_LOCAL void VDI_PN(vdi__run_product)(const vdi__kalman_run *o, const void *a_, const VDI_T *x,
+                                        int sign, const VDI_T *base, VDI_T *y, VDI_T *out) {
+    const VDI_T *a = (const VDI_T *)a_;
+    for (int64_t j = 0; j < o->ld; j += VDI_W) {
+        const VDI_TAIL tail = VDI_VTAIL((size_t)VDI__MIN(o->d - j, (int64_t)VDI_W));
+        const VDI_V b = VDI_VLOADT(base + j, tail);
+        VDI_V s = VDI_VZERO();
+        for (int64_t k = 0; k < o->d; k++)
+            s = VDI_VFMA(VDI_VLOAD(a + k * o->ld + j), VDI_VSET1(x[k]), s);
+        s = sign < 0 ? VDI_VSUB(b, s) : VDI_VADD(b, s);
+        VDI_VSTORE(y + j, s);
+        if (out) VDI_VSTORET(out + j, tail, s);
+    }
+}
+
+/* Filter: mp = c + A mf, e = h - W mp, mf = mp + Pf e. */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_filter)(const vdi__kalman_run *o) {
+    const int64_t d = o->d;
+    const VDI_T *c = (const VDI_T *)o->c, *h = (const VDI_T *)o->h;
+    VDI_T *m = (VDI_T *)o->work, *e = m + o->ld, *state = e + o->ld;
+    VDI_T *mp = (VDI_T *)o->mp, *mf = (VDI_T *)o->mf;
+    memcpy(state, o->before, (size_t)d * sizeof(VDI_T));
+    for (int64_t t = 0; t < o->bins; t++, c += d, h += d, mp += d, mf += d) {
+        VDI_PN(vdi__run_product)(o, o->a, state, 1, c, m, mp);
+        VDI_PN(vdi__run_product)(o, o->w, m, -1, h, e, NULL);
+        VDI_PN(vdi__run_product)(o, o->p, e, 1, m, state, mf);
+    }
+}
+
+/* Smoother: ms = mf + Y' (ms - mp of the bin behind). */
+VDI_KERNEL void VDI_PN(vdi__linalg_lanes_smooth)(const vdi__kalman_run *o) {
+    const int64_t d = o->d;
+    const VDI_T *ahead = (const VDI_T *)o->before, *mp = (const VDI_T *)o->c;
+    const VDI_T *mf = (const VDI_T *)o->h;
+    VDI_T *x = (VDI_T *)o->work, *y = x + o->ld, *ms = (VDI_T *)o->ms;
+    for (int64_t t = 0; t < o->bins; t++, mp -= d, mf -= d, ms -= d) {
+        for (int64_t i = 0; i < d; i++)
+            x[i] = ahead[i] - mp[i];
+        VDI_PN(vdi__run_product)(o, o->a, x, 1, mf, y, ms);
+        ahead = y;
+    }
+}
+
+static const vdi__linalg_kernels VDI_PN(vdi__linalg_kernels) = {
+#define VDI__NAME_OWN(name) VDI_PN(name)
+#define VDI__NAME_LENT(name) VDI_LENT(name)
+#define VDI__X(name, whose, result, args) VDI__NAME_##whose(vdi__linalg_##name),
+    VDI__LINALG_KERNELS(VDI__X)
+#undef VDI__X
+#undef VDI__NAME_OWN
+#undef VDI__NAME_LENT
+};
+#endif
+/* kernel/simd_end.h - takes away the words of simd.h at the end of a pass */
+#undef VDI__CAT3_
+#undef VDI__CAT3
+#undef VDI_PN
+#undef VDI_T
+#undef VDI_IT
+#undef VDI_UT
+#undef VDI_MANT
+#undef VDI_EMAX
+#undef VDI_MAGIC
+#undef VDI_DT
+#undef VDI__REAL_SUFFIX
+#undef VDI__ISA_SUFFIX
+#undef VDI__TARGET
+#undef VDI__ALL
+#undef VDI_C
+#undef VDI_KERNEL
+#undef VDI_LOCAL
+#undef VDI_SHARED
+#undef VDI_STEP
+#undef VDI_BORROWS
+#undef VDI_LENT
+#undef VDI_FALLBACK
+#undef VDI_MASKS
+#undef VDI_V
+#undef VDI_I
+#undef VDI_M
+#undef VDI_W
+#undef VDI_FMA
+#undef VDI_REGISTERS
+#undef VDI_TAIL
+#undef VDI_VTAIL
+#undef VDI_VLOAD
+#undef VDI_VSTORE
+#undef VDI_VLOADT
+#undef VDI_VSTORET
+#undef VDI_VLOADOR
+#undef VDI_VLANE
+#undef VDI_VFIRST
+#undef VDI_VHADD
+#undef VDI_VHMAX
+#undef VDI_VSET1
+#undef VDI_VZERO
+#undef VDI__ROUNDED
+#undef VDI_VADD
+#undef VDI_VSUB
+#undef VDI_VMUL
+#undef VDI_VDIV
+#undef VDI_VSQRT
+#undef VDI_VABS
+#undef VDI_VNEG
+#undef VDI_VMIN
+#undef VDI_VMAX
+#undef VDI_VFMA
+#undef VDI_VFNMA
+#undef VDI_VLT
+#undef VDI_VLE
+#undef VDI_VGT
+#undef VDI_VGE
+#undef VDI_VEQ
+#undef VDI_VNE
+#undef VDI_MAND
+#undef VDI_MOR
+#undef VDI_MNOT
+#undef VDI_MANY
+#undef VDI_VSEL
+#undef VDI_VAND
+#undef VDI_VOR
+#undef VDI_VXOR
+#undef VDI_VBITS
+#undef VDI_IBITS
+#undef VDI_ISET1
+#undef VDI_IADD
+#undef VDI_ISUB
+#undef VDI_IAND
+#undef VDI_IOR
+#undef VDI_IXOR
+#undef VDI_ISHL
+#undef VDI_ISHR
+#undef VDI_ISAR
+#undef VDI_VSCALEF
+#undef VDI_VGETEXP
+#undef VDI_VGETMANT
+#undef VDI_TBLOCK
+#undef VDI_TRANSPOSE
+#undef VDI__REAL
 #endif /* VDI__PASS */
