@@ -73,7 +73,11 @@ same axis.bin number.bin
 same axis/params.csv number/params.csv
 head -c 128 axis/spikes.npy | grep -q "'shape': (3, 4, 100)"
 ok 'results have the shape of the input' $?
+! grep -q '^vdi: warning: short: ' err.txt
+ok "rows that are trials may be short: $(cat err.txt)" $?
 exits 0 'rows alone' "$vdi" spikes infer twelve.npy --fps 30 --out alone --quiet
+grep -q '^vdi: warning: short: 3.33 s of a row ' err.txt
+ok "short rows may be trials: $(cat err.txt)" $?
 cmp -s alone/spikes.npy number/spikes.npy
 [ $? -eq 1 ]
 ok 'trials share what is known of them' $?
@@ -137,6 +141,8 @@ grep -q '^neuron,noise_level,snr,missing,saturated,dark,outliers,line,' odd/qual
 ok 'quality.csv has a row for each neuron' $?
 grep -q '"flagged": 4' out.txt
 ok "an ordinary cell has no flag: $(cat out.txt)" $?
+! grep -q '^vdi: warning: short: ' err.txt
+ok "rows of 100 s are not short: $(cat err.txt)" $?
 cut -d, -f1 odd.csv >plain.csv
 head -n 100 plain.csv >start.csv # these make an hour, which the network sees 60 times a second
 exits 0 'seconds a frame' "$vdi" spikes infer start.csv --fps 0.0333 --out slow --quiet

@@ -151,10 +151,23 @@ static int oasis2_part(run *r, const spikes_infer_options *want, inference *q) {
 
 enum { NETWORK_COLUMNS = 3 };
 
+/* Shorter rows gain by statistics in common (docs/results/pretrained.md). */
+static const double short_row = 60;
+
 typedef struct network_state {
     vdi_pretrained *net; /* NULL: the shipped one */
     spikes_engine *engine;
 } network_state;
+
+/* Rows that are alone, too short to tell much, and may belong together. */
+static void short_tell(const inference *q) {
+    const double seconds = (double)q->in->frames / q->fps;
+    if (q->neurons.most > 1 || q->in->rows < 2 || seconds >= short_row) return;
+    warn("short",
+         "%.3g s of a row tell little of its indicator and its noise: are rows trials of one "
+         "neuron? Then say which by --trials",
+         seconds);
+}
 
 static int network_begin(run *r, const spikes_infer_options *want, inference *q,
                          vdi_pretrained *net) {
@@ -170,7 +183,9 @@ static int network_begin(run *r, const spikes_infer_options *want, inference *q,
         return usage("--grid is for single traces: the grids of trials do not meet");
     if (want->grid) q->grid_bins = spikes_pretrained_samples(q->in->frames, q->fps);
     s->engine = spikes_engine_open(r, net, q->neurons.most, q->in->frames, q->fps);
-    return s->engine ? DONE : FAILED;
+    if (!s->engine) return FAILED;
+    short_tell(q);
+    return DONE;
 }
 
 static int pretrained_begin(run *r, const spikes_infer_options *want, inference *q) {
