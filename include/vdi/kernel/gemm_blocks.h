@@ -6,6 +6,8 @@
  *   panels of NV vectors of columns. B is read in place where that is fast, else a panel is copied
  *   to the stack: when it is stored transposed, when its last vector is cut and masked loads cost,
  *   when its rows lie far apart.
+ * While a tile is computed, the next tile's C and A and a share of the next panel of B are requested
+ * from memory, where the operands are too large for a near cache.
  * A is read in place, by broadcasts, so that its transpose costs nothing; only where its rows lie
  * far apart are strips of it copied, and B is read in place. A product with few columns is
  * computed turned over, with the lanes across the rows; one with a single row runs over wide
@@ -19,6 +21,13 @@
 
 #if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_GEMM_BLOCKS_C)
 #define VDI_KERNEL_GEMM_BLOCKS_C
+
+/* Level 3: into the first-level cache; 2: into the second. */
+#if VDI__GNU && !defined(__TINYC__)
+#define VDI__PREFETCH(p, level) __builtin_prefetch(p, 0, level)
+#else
+#define VDI__PREFETCH(p, level) ((void)0)
+#endif
 
 /* What the cutting has to know of a path. */
 typedef struct vdi__gemm_path {
@@ -46,6 +55,7 @@ enum {
     VDI__GEMM_FEWEST = 96,  /* least steps of k in a block of B that stays in the cache */
     VDI__GEMM_SLIM = 4,     /* most columns of a product that is turned over */
     VDI__GEMM_VECTORS = 4,  /* most of `vectors` */
+    VDI__GEMM_NEAR = 256,   /* KiB of the three operands that a near cache holds */
     VDI__GEMM_LINE = 64,    /* bytes of a cache line, and most bytes of a vector */
     VDI__GEMM_PANEL = 20480 /* bytes of a panel: a thread has 64 KiB of stack, a call half of it */
 };
@@ -183,10 +193,50 @@ VDI__FN void vdi__gemm_tile_call(const vdi__gemm_path *path, size_t nv, const vd
     path->tile[t->rows > 4 ? 0 : t->rows > 1 ? 1 : 2][nv - 1](t);
 }
 
+/* Parts of at most `most` that k is cut into, all of one length but the last. */
+VDI__FN size_t vdi__gemm_equal(size_t k, size_t most) {
+    return k > most ? (k - 1) / ((k - 1) / most + 1) + 1 : most;
+}
+
+/* Rows of memory that the next tiles will read: requested between tiles, a share at a time. */
+typedef struct vdi__gemm_soon {
+    const char *at;
+    size_t rows, stride, bytes, share;
+} vdi__gemm_soon;
+VDI__FN void vdi__gemm_request(vdi__gemm_soon *s) {
+    size_t rows = VDI__MIN(s->rows, s->share);
+    s->rows -= rows;
+    for (; rows > 0; rows--, s->at += s->stride) {
+        for (size_t i = 0; i < s->bytes; i += VDI__GEMM_LINE)
+            VDI__PREFETCH(s->at + i, 2);
+    }
+}
+
+/* The `rows` rows of A that begin at `a`. Of a transposed A, whose lines hold several tiles, those
+ * that begin here. */
+VDI__FN void vdi__gemm_request_a(const vdi__tile *t, const char *a, size_t rows, size_t size) {
+    const size_t bytes = rows * size;
+    vdi__gemm_soon soon;
+    soon.at = a;
+    soon.rows = rows;
+    soon.stride = t->ars * size;
+    soon.bytes = t->k * size;
+    if (t->acs != 1) {
+        soon.at = a + bytes - 1;
+        if (((uintptr_t)soon.at & (VDI__GEMM_LINE - 1)) >= bytes) return;
+        soon.rows = t->k;
+        soon.stride = t->acs * size;
+        soon.bytes = 1;
+    }
+    soon.share = soon.rows;
+    vdi__gemm_request(&soon);
+}
+
 /* The rows from i0 to i1 of a panel of nv vectors of columns from j on, over t->k steps from p
- * on. */
+ * on; `soon` is what the next panel reads, or NULL where nothing is requested. */
 VDI__FN void vdi__gemm_rows(const vdi__gemm_path *path, const vdi__gemm_args *g, vdi__tile *t,
-                            size_t i0, size_t i1, size_t p, size_t j, size_t nv) {
+                            size_t i0, size_t i1, size_t p, size_t j, size_t nv,
+                            vdi__gemm_soon *soon) {
     const bool accumulate = (g->flags & VDI_GEMM_ACC) != 0, goes_on = p > 0 || accumulate;
     const size_t size = path->size;
     const char *a = (const char *)g->a + (i0 * t->ars + p * t->acs) * size;
@@ -198,12 +248,31 @@ VDI__FN void vdi__gemm_rows(const vdi__gemm_path *path, const vdi__gemm_args *g,
         t->a = a;
         t->c = c;
         if (goes_on) t->init = c;
+        if (soon) {
+            const size_t next = VDI__MIN(i - t->rows, t->rows);
+            if (j == 0 && next) vdi__gemm_request_a(t, a + t->rows * t->ars * size, next, size);
+            vdi__gemm_request(soon);
+        }
         vdi__gemm_tile_call(path, nv, t);
         if (p + t->k == g->k && g->act != VDI_ACT_NONE)
             vdi__gemm_act(path, g, t->rows, t->cols, c, g->ldc);
         a += t->rows * t->ars * size;
         c += t->rows * g->ldc * size;
     }
+}
+
+/* Of B the steps from p to `end`, of at most `cols` columns from j on, beside 32 tiles. */
+VDI__FN void vdi__gemm_next_panel(const vdi__gemm_args *g, vdi__gemm_soon *soon, size_t p,
+                                  size_t end, size_t j, size_t cols, size_t size) {
+    const bool tb = (g->flags & VDI_GEMM_TB) != 0;
+    const size_t next = VDI__MIN(cols, g->n - j);
+    soon->rows = 0;
+    if (!next) return;
+    soon->at = (const char *)g->b + (tb ? j * g->ldb + p : p * g->ldb + j) * size;
+    soon->rows = tb ? next : end - p;
+    soon->stride = g->ldb * size;
+    soon->bytes = (tb ? end - p : next) * size;
+    soon->share = (soon->rows + 31) / 32;
 }
 
 /* The general case, for the columns from `start` on; panel: memory for one, or NULL where none has
@@ -213,13 +282,17 @@ VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vd
                                             size_t start, char *panel) {
     const bool ta = (g->flags & VDI_GEMM_TA) != 0, tb = (g->flags & VDI_GEMM_TB) != 0;
     const size_t size = path->size, lanes = path->lanes, most = path->vectors;
-    const size_t steps = tb && g->m <= 8 ? (size_t)VDI__GEMM_FEW : path->steps;
+    const size_t steps =
+        tb && g->m <= 8 ? (size_t)VDI__GEMM_FEW : vdi__gemm_equal(g->k, path->steps);
+    const bool large = (g->m * g->k + g->k * g->n + g->m * g->n) * size >> 10 > VDI__GEMM_NEAR;
+    const bool asks = large && g->n > most * lanes;
+    vdi__gemm_soon soon = VDI__ZERO;
     vdi__tile t;
     size_t p = 0;
     t.ars = ta ? 1 : g->lda;
     t.acs = ta ? g->lda : 1;
     t.ldc = g->ldc;
-    t.ahead = g->m * g->ldc * size > (size_t)1 << 20;
+    t.ahead = large;
     t.runs = VDI__MAX(g->runs, (size_t)1);
     t.jump = g->jump;
     do {
@@ -233,9 +306,11 @@ VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vd
                 /* the last two panels share what is left, since a narrow one is slow */
                 const size_t nv = left <= most ? left : left < 2 * most ? (left + 1) / 2 : most;
                 const bool packs = tb || far || (g->n - j < nv * lanes && !masks);
-                const size_t fit = packs ? VDI__GEMM_PANEL / (nv * lanes * size) : steps;
+                const size_t fit =
+                    packs ? vdi__gemm_equal(end - p, VDI__GEMM_PANEL / (nv * lanes * size)) : steps;
                 size_t q = p;
                 t.cols = VDI__MIN(g->n - j, nv * lanes);
+                if (asks) vdi__gemm_next_panel(g, &soon, p, end, j + t.cols, t.cols, size);
                 do {
                     t.k = VDI__MIN(end - q, fit);
                     t.b = (const char *)g->b + (tb ? j * g->ldb + q : q * g->ldb + j) * size;
@@ -245,7 +320,7 @@ VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vd
                         t.b = panel;
                         t.ldb = nv * lanes;
                     }
-                    vdi__gemm_rows(path, g, &t, i0, i1, q, j, nv);
+                    vdi__gemm_rows(path, g, &t, i0, i1, q, j, nv, asks ? &soon : NULL);
                     q += t.k;
                 } while (q < end);
                 j += t.cols;

@@ -8,13 +8,6 @@
 #define VDI__MASK_FULL (VDI_MASKS && VDI_REGISTERS == 32)
 #define VDI__MASK_SMALL VDI_MASKS
 
-#ifndef VDI__PREFETCH
-#if VDI__GNU && !defined(__TINYC__)
-#define VDI__PREFETCH(p) __builtin_prefetch(p)
-#else
-#define VDI__PREFETCH(p) ((void)0)
-#endif
-#endif
 /* mr, nv, masked and exact are constants after inlining, and acc stays in registers. Rows beyond
    t->rows repeat the first one and are not stored; with `exact` there are none, and three rows
    share a pointer, so that the addresses fit into registers, too. */
@@ -52,13 +45,14 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, bool exa
     }
     if (mr > 4 && t->ahead) { /* the rows of C that the next tile will load */
         for (size_t i = mr; i < 2 * mr; i++) {
-            VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(c + i * ldc + j * VDI_W);
+            VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(c + i * ldc + j * VDI_W, 3);
         }
     }
     for (size_t run = exact || VDI_FALLBACK ? 1 : t->runs; run > 0; run--) {
         for (size_t p = t->k; p > 0; p--) {
             if (mr == 8 && nv == 3) { /* B is in a near cache, its rows far apart */
-                VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(b + 6 * ldb + j * VDI_W);
+                VDI__UNROLL for (size_t j = 0; j < nv; j++)
+                    VDI__PREFETCH(b + 6 * ldb + j * VDI_W, 3);
             }
             VDI__UNROLL for (size_t j = 0; j < nv; j++) {
                 v[j] =
@@ -208,7 +202,7 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
 #if VDI_REGISTERS == 32
     4,
     {16, 8, 8, 6},
-    240,
+    256,
     3,
     VDI_W > 8 ? VDI_W : 8,
     VDI__MASK_FULL,
