@@ -207,45 +207,51 @@ VDI__DEF void vdi_conv1d_grad_input(vdi_dtype dtype, size_t batch, size_t t, siz
     vdi_conv1d_dilated_grad_input(dtype, &s, dz, w, work, dx);
 }
 
-/* dw (width*cin, cout) += X' dz, X (T, width*cin) with overlapping rows; at the ends of a sequence
-   a row of X is cut, and is added alone. With a dilation the taps are not neighbours in memory, so
-   each has a gemm of its own. */
-VDI__DEF void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_shape *shape,
+/* What frames from ... to-1 of one sequence add to dw, frames in rising order for every tap: tap j
+   serves max(from, pad - j D) <= t < min(to, T + pad - j D); neighbouring taps that serve the same
+   frames are one gemm if D = 1. */
+VDI__FN void vdi__conv_weight(const vdi__conv *v, const void *x, const void *dz, void *dw,
+                              int64_t from, int64_t to) {
+    for (int64_t j = 0; from < to && j < v->width;) {
+        const int64_t first = j;
+        const int64_t lo = VDI__MAX(from, v->pad - j * v->dilation);
+        const int64_t hi = VDI__MIN(to, v->t + v->pad - j * v->dilation);
+        for (j++; j < v->width && v->dilation == 1; j++) {
+            if (VDI__MAX(from, v->pad - j) != lo || VDI__MIN(to, v->t + v->pad - j) != hi) break;
+        }
+        if (lo >= hi) continue;
+        vdi_gemm(v->dtype, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)((j - first) * v->cin),
+                 (size_t)v->cout, (size_t)(hi - lo),
+                 vdi__const_at(v->dtype, x, (lo - v->pad + first * v->dilation) * v->cin),
+                 (size_t)v->cin, vdi__const_at(v->dtype, dz, lo * v->cout), (size_t)v->cout,
+                 vdi__offset_ptr(v->dtype, dw, first * v->cin * v->cout), (size_t)v->cout);
+    }
+}
+
+/* dw (width*cin, cout) += X' dz, X (T, width*cin) with overlapping rows. At the ends of a sequence
+   rows of X are cut; with a dilation taps are not neighbours in memory. */
+VDI__DEF void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_shape *s,
                                              const void *dz, const void *x, void *dw, void *dbias) {
-    const int64_t T = (int64_t)shape->t;
-    const int64_t pad = (int64_t)shape->pad_left;
-    const int64_t taps = (int64_t)shape->width;
-    const int64_t ci = (int64_t)shape->cin;
-    const int64_t co = (int64_t)shape->cout;
-    const int64_t step = (int64_t)shape->dilation;
-    const int64_t start = VDI__MIN(pad, T), end = VDI__MAX(VDI__MIN(T, T + pad - taps + 1), start);
-    for (size_t b = 0; b < shape->batch; b++) {
-        for (int64_t j = 0; j < taps && step > 1; j++) {
-            const int64_t lo = VDI__MAX(0, pad - j * step), hi = VDI__MIN(T, T + pad - j * step);
-            if (lo < hi) {
-                vdi_gemm(dtype, VDI_GEMM_TA | VDI_GEMM_ACC, shape->cin, shape->cout,
-                         (size_t)(hi - lo), vdi__const_at(dtype, x, (lo - pad + j * step) * ci),
-                         shape->cin, vdi__const_at(dtype, dz, lo * co), shape->cout,
-                         vdi__offset_ptr(dtype, dw, j * ci * co), shape->cout);
-            }
+    vdi__conv v = VDI__ZERO;
+    v.dtype = dtype;
+    v.t = (int64_t)s->t;
+    v.cin = (int64_t)s->cin;
+    v.cout = (int64_t)s->cout;
+    v.width = (int64_t)s->width;
+    v.pad = (int64_t)s->pad_left;
+    v.dilation = s->dilation ? (int64_t)s->dilation : 1;
+    const int64_t start = VDI__MIN(v.pad, v.t);
+    const int64_t end = VDI__MAX(VDI__MIN(v.t, v.t + v.pad - v.width + 1), start);
+    const bool whole = v.dilation > 1;
+    for (size_t b = 0; b < s->batch; b++) {
+        vdi__conv_weight(&v, x, dz, dw, 0, whole ? v.t : start);
+        if (!whole) {
+            vdi__conv_weight(&v, x, dz, dw, start, end);
+            vdi__conv_weight(&v, x, dz, dw, end, v.t);
         }
-        for (int64_t s = 0; s < T && step <= 1;) {
-            const bool middle = s >= start && s < end;
-            const int64_t rows = middle ? end - s : 1;
-            const int64_t lo = VDI__MAX(0, pad - s);
-            const int64_t hi = VDI__MIN(taps, T + pad - s);
-            if (lo < hi) {
-                vdi_gemm(dtype, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)((hi - lo) * ci), shape->cout,
-                         (size_t)rows, vdi__const_at(dtype, x, (s - pad + lo) * ci), shape->cin,
-                         vdi__const_at(dtype, dz, s * co), shape->cout,
-                         vdi__offset_ptr(dtype, dw, lo * ci * co), shape->cout);
-            }
-            s += rows;
-        }
-        if (dbias)
-            vdi__kernels_of(dtype)->sum_rows(shape->t, shape->cout, dz, shape->cout, 1, dbias);
-        x = vdi__const_at(dtype, x, T * ci);
-        dz = vdi__const_at(dtype, dz, T * co);
+        if (dbias) vdi__kernels_of(dtype)->sum_rows(s->t, s->cout, dz, s->cout, 1, dbias);
+        x = vdi__const_at(dtype, x, v.t * v.cin);
+        dz = vdi__const_at(dtype, dz, v.t * v.cout);
     }
 }
 
