@@ -73,6 +73,25 @@ TEST(score_spikes, against_the_reference) {
     }
 }
 
+/* Counts whose sum wraps, and trials longer than memory: refused before a size is taken from them. */
+TEST(score_spikes, hostile_sizes) {
+    const double wraps[5] = {4611686018427387904.0, 4611686018427387904.0, 4611686018427387904.0,
+                             4611686018427387904.0, 2};
+    double infinite[2] = {1, INFINITY}, times[2] = {-7, -7}, work[8];
+    vdi_score_train trial = {2, 1e-300, times, times, 0};
+    vdi_score_spikes_result r;
+    CHECK(vdi_score_spikes_times(5, 30, wraps, NULL) == -1);
+    CHECK(vdi_score_spikes_times(5, 30, wraps, times) == -1);
+    CHECK(vdi_score_spikes_times(2, 30, infinite, times) == -1);
+    CHECK(times[0] == -7 && times[1] == -7);
+    CHECK(vdi_score_spikes_work(1, &trial) == SIZE_MAX);
+    CHECK(vdi_score_spikes(1, &trial, work, &r, NULL) == VDI_ERR_ARGUMENT);
+    trial.fps = 1;
+    trial.frames = INT64_MAX;
+    CHECK(vdi_score_spikes_work(1, &trial) == SIZE_MAX);
+    CHECK(vdi_score_spikes(1, &trial, work, &r, NULL) == VDI_ERR_ARGUMENT);
+}
+
 TEST(score_spikes, rules) {
     enum { FRAMES = 100 };
     double est[FRAMES], counts[FRAMES] = {0}, times[8], work[4 * 330 + 2 * 90 + 1];

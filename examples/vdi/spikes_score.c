@@ -32,6 +32,28 @@ static void measures_of(const vdi_score_spikes_result *s, double v[MEANS]) {
     if (s->count != s->count) v[MEANS - 1] = NAN;
 }
 
+/* Refuses counts that are none; says where they may be an estimate. */
+static bool truth_check(const scoring *c) {
+    const double *y = (const double *)c->truth.y.data;
+    const int64_t count = vdi_tensor_count(c->truth.y);
+    int64_t odd = 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (y[i] >= 1e9) {
+            (void)fail("row %lld, frame %lld holds %g spikes; expected less than 1e9, in %s",
+                       (long long)(i / c->est.frames), (long long)(i % c->est.frames), y[i],
+                       c->truth.file);
+            return false;
+        }
+        odd += y[i] < 0 || (y[i] == y[i] && y[i] != floor(y[i]));
+    }
+    if (odd > 0) {
+        warn("truth",
+             "%lld of %lld true counts in %s are negative or no whole numbers: EST comes first",
+             (long long)odd, (long long)count, c->truth.file);
+    }
+    return true;
+}
+
 /* Trains of every neuron, the true ones as times in seconds. */
 static void trains_make(scoring *c) {
     c->trial = (vdi_score_train *)calloc((size_t)c->est.neurons, sizeof *c->trial);
@@ -82,7 +104,12 @@ static bool groups_make(const score_options *want, scoring *c) {
 static int neurons_score(scoring *c, const char *file) {
     vdi_error err = {0};
     const neuron_list *l = &c->neurons;
-    double *work = doubles((int64_t)vdi_score_spikes_work(c->est.neurons, c->trial));
+    const size_t numbers = vdi_score_spikes_work(c->est.neurons, c->trial);
+    if (numbers == SIZE_MAX) {
+        return fail("expected trials that fit into memory, got %lld frames at %g Hz, in %s",
+                    (long long)c->est.frames, c->est.fps, file);
+    }
+    double *work = doubles((int64_t)numbers);
     int code = DONE;
     c->value = doubles(l->count * MEANS);
     c->delayed = doubles(l->count * VDI_SCORE_DELAYS);
@@ -225,6 +252,7 @@ static bool report_write(const run *r, const score_options *want, const scoring 
 static int score(run *r, const score_options *want, scoring *c) {
     if (!traces_load(r->argument[0], 1, &c->est) || !traces_load(r->argument[1], 0, &c->truth))
         return FAILED;
+    if (c->est.neurons < 1) return fail("expected at least one neuron, in %s", r->argument[0]);
     c->est.fps = want->fps;
     const bool same = vdi_tensor_same_shape(c->est.y, c->truth.y);
     c->times = !same && c->est.neurons == 1 && c->truth.y.ndim == 1;
@@ -235,6 +263,7 @@ static int score(run *r, const score_options *want, scoring *c) {
                     vdi_tensor_shape_text(c->est.y, a), vdi_tensor_shape_text(c->truth.y, b),
                     r->argument[1]);
     }
+    if (!c->times && !truth_check(c)) return FAILED;
     if (!groups_make(want, c)) return FAILED;
     trains_make(c);
     const int code = neurons_score(c, r->argument[0]);

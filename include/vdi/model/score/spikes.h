@@ -62,16 +62,16 @@ typedef struct vdi_score_spikes_result {
     int64_t nonfinite; /**< values of the estimate that count as 0 */
 } vdi_score_spikes_result;
 
-/** Doubles of `work`. */
+/** Doubles of `work`; SIZE_MAX where the trials last longer than any memory holds. */
 VDI_API size_t vdi_score_spikes_work(int64_t trials, const vdi_score_train *trial);
-/** Score a neuron. VDI_ERR_ARGUMENT for an fps that is not positive, VDI_ERR_DATA if no bin of 40
- * ms fits in. */
+/** Score a neuron. VDI_ERR_ARGUMENT for an fps that is not positive or a trial of more than 10^10
+ * s, VDI_ERR_DATA if no bin of 40 ms fits in. */
 VDI_API VDI_NODISCARD vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *trial,
                                                   double *work, vdi_score_spikes_result *out,
                                                   vdi_error *err);
 /** Times of counts per frame (frames), n spikes of a frame spread evenly over it: times (sum of
  * counts) or NULL to count only. Returns how many there are; counts that are NaN or negative are
- * none. */
+ * none. -1, and nothing is written, if a count is 10^9 or more, or they are too many together. */
 VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double *counts,
                                        double *times);
 
@@ -81,19 +81,26 @@ VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double 
 #define VDI_MODEL_SCORE_SPIKES_C
 
 #define VDI__SCORE_STEP 0.01 /* seconds of the grid */
+#define VDI__SCORE_SAMPLES \
+    1e12 /* that many in a trial are refused: sums of them stay far from
+                                   overflow */
 /* grid samples of a bin; most samples to either side of a smoothed one */
 enum { VDI__SCORE_BIN = 4, VDI__SCORE_RADIUS = 80 };
 
-/* Samples of the grid over the trial: 0, 0.01, ... below the centre of the last frame. */
+/* Samples of the grid over the trial: 0, 0.01, ... below the centre of the last frame. -1: more
+ * than there may be. */
 VDI__FN int64_t vdi__score_grid(const vdi_score_train *q) {
     const double n = q->frames > 1 ? ceil((double)(q->frames - 1) / q->fps / VDI__SCORE_STEP) : 0;
+    if (!(n < VDI__SCORE_SAMPLES)) return -1;
     return n > 0 ? (int64_t)n : 0;
 }
 
 VDI__DEF size_t vdi_score_spikes_work(int64_t trials, const vdi_score_train *trial) {
     size_t samples = 0;
     for (int64_t i = 0; i < trials; i++) {
-        if (trial[i].fps > 0) samples += (size_t)vdi__score_grid(&trial[i]);
+        const int64_t n = trial[i].fps > 0 ? vdi__score_grid(&trial[i]) : 0;
+        if (n < 0 || (uint64_t)n > SIZE_MAX / 64 - samples) return SIZE_MAX;
+        samples += (size_t)n;
     }
     return 4 * samples + 2 * (samples / VDI__SCORE_BIN) + 1;
 }
@@ -102,8 +109,15 @@ VDI__DEF int64_t vdi_score_spikes_times(int64_t frames, double fps, const double
                                         double *times) {
     int64_t n = 0;
     for (int64_t k = 0; k < frames; k++) {
+        if (counts[k] >= 1e9) return -1;
+        n += counts[k] >= 0.5 ? (int64_t)floor(counts[k] + 0.5) : 0;
+        if (n > INT64_MAX / 2) return -1;
+    }
+    if (!times) return n;
+    n = 0;
+    for (int64_t k = 0; k < frames; k++) {
         const int64_t c = counts[k] >= 0.5 ? (int64_t)floor(counts[k] + 0.5) : 0;
-        for (int64_t j = 0; j < c && times; j++)
+        for (int64_t j = 0; j < c; j++)
             times[n + j] = ((double)k - 0.5 + ((double)j + 0.5) / (double)c) / fps;
         n += c;
     }
@@ -309,6 +323,11 @@ VDI__FN vdi_status vdi__score_measure(vdi__score_neuron *u, vdi_error *err) {
         if (!(fps > 0 && fps < 1e9)) {
             return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
                                  "trial %lld has %g frames per second", (long long)i, fps);
+        }
+        if (vdi__score_grid(&u->trial[i]) < 0) {
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                                 "trial %lld lasts %g s, expected less than 1e10", (long long)i,
+                                 (double)u->trial[i].frames / fps);
         }
         u->samples += vdi__score_grid(&u->trial[i]);
         u->bins += vdi__score_grid(&u->trial[i]) / VDI__SCORE_BIN;
