@@ -709,6 +709,7 @@ same piped_a/trace.npy piped_b/trace.npy
 cat a/C.npy | "$vdi" lds fit - -d 1 --iters 2 --out piped_c --quiet >out.txt
 ok 'an array on standard input' $?
 exits 1 'nothing on standard input' sh -c "'$vdi' lds fit - -d 1 --iters 1 --out piped_d </dev/null"
+exits 2 'an empty path' "$vdi" lds fit y.csv -d 1 --iters 1 --out ''
 exits 0 manual "$vdi" man
 cp out.txt vdi.1
 [ "$(grep -c '^\.SS vdi ' vdi.1)" -eq "$("$vdi" --help | grep -cE '^  [a-z]+ [a-z]* +[A-Z]')" ]

@@ -310,6 +310,7 @@ int run_parse(run *r, const command *const *commands, int count, int argc, char 
         return usage("expected %s; see vdi %s --help", r->command->arguments,
                      command_name(r->command));
     }
+    if (r->out && !*r->out) return usage("--out: expected a path, got ''");
     if (r->command->out && !r->out) return usage("expected --out FOLDER for the results");
     return simd_choose(r->simd);
 }
