@@ -2735,6 +2735,8 @@ typedef void vdi__tile_fn(const vdi__tile *t);
  *   panels of NV vectors of columns. B is read in place where that is fast, else a panel is copied
  *   to the stack: when it is stored transposed, when its last vector is cut and masked loads cost,
  *   when its rows lie far apart.
+ * While a tile is computed, the next tile's C and A and a share of the next panel of B are requested
+ * from memory, where the operands are too large for a near cache.
  * A is read in place, by broadcasts, so that its transpose costs nothing; only where its rows lie
  * far apart are strips of it copied, and B is read in place. A product with few columns is
  * computed turned over, with the lanes across the rows; one with a single row runs over wide
@@ -5855,16 +5857,16 @@ typedef struct vdi_score_spikes_result {
     int64_t nonfinite; /**< values of the estimate that count as 0 */
 } vdi_score_spikes_result;
 
-/** Doubles of `work`. */
+/** Doubles of `work`; SIZE_MAX where the trials last longer than any memory holds. */
 VDI_API size_t vdi_score_spikes_work(int64_t trials, const vdi_score_train *trial);
-/** Score a neuron. VDI_ERR_ARGUMENT for an fps that is not positive, VDI_ERR_DATA if no bin of 40
- * ms fits in. */
+/** Score a neuron. VDI_ERR_ARGUMENT for an fps that is not positive or a trial of more than 10^10
+ * s, VDI_ERR_DATA if no bin of 40 ms fits in. */
 VDI_API VDI_NODISCARD vdi_status vdi_score_spikes(int64_t trials, const vdi_score_train *trial,
                                                   double *work, vdi_score_spikes_result *out,
                                                   vdi_error *err);
 /** Times of counts per frame (frames), n spikes of a frame spread evenly over it: times (sum of
  * counts) or NULL to count only. Returns how many there are; counts that are NaN or negative are
- * none. */
+ * none. -1, and nothing is written, if a count is 10^9 or more, or they are too many together. */
 VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double *counts,
                                        double *times);
 
@@ -13648,6 +13650,13 @@ VDI__SUPPORT() double vdi__hmax_wasm_f64(v128_t v) {
 #if defined(VDI__BODIES) && defined(VDI_KERNEL_IMPLEMENTATION) && !defined(VDI_KERNEL_GEMM_BLOCKS_C)
 #define VDI_KERNEL_GEMM_BLOCKS_C
 
+/* Level 3: into the first-level cache; 2: into the second. */
+#if VDI__GNU && !defined(__TINYC__)
+#define VDI__PREFETCH(p, level) __builtin_prefetch(p, 0, level)
+#else
+#define VDI__PREFETCH(p, level) ((void)0)
+#endif
+
 /* What the cutting has to know of a path. */
 typedef struct vdi__gemm_path {
     size_t size, lanes;           /* bytes of a real, reals of a vector */
@@ -13674,6 +13683,7 @@ enum {
     VDI__GEMM_FEWEST = 96,  /* least steps of k in a block of B that stays in the cache */
     VDI__GEMM_SLIM = 4,     /* most columns of a product that is turned over */
     VDI__GEMM_VECTORS = 4,  /* most of `vectors` */
+    VDI__GEMM_NEAR = 256,   /* KiB of the three operands that a near cache holds */
     VDI__GEMM_LINE = 64,    /* bytes of a cache line, and most bytes of a vector */
     VDI__GEMM_PANEL = 20480 /* bytes of a panel: a thread has 64 KiB of stack, a call half of it */
 };
@@ -13811,10 +13821,50 @@ VDI__FN void vdi__gemm_tile_call(const vdi__gemm_path *path, size_t nv, const vd
     path->tile[t->rows > 4 ? 0 : t->rows > 1 ? 1 : 2][nv - 1](t);
 }
 
+/* Parts of at most `most` that k is cut into, all of one length but the last. */
+VDI__FN size_t vdi__gemm_equal(size_t k, size_t most) {
+    return k > most ? (k - 1) / ((k - 1) / most + 1) + 1 : most;
+}
+
+/* Rows of memory that the next tiles will read: requested between tiles, a share at a time. */
+typedef struct vdi__gemm_soon {
+    const char *at;
+    size_t rows, stride, bytes, share;
+} vdi__gemm_soon;
+VDI__FN void vdi__gemm_request(vdi__gemm_soon *s) {
+    size_t rows = VDI__MIN(s->rows, s->share);
+    s->rows -= rows;
+    for (; rows > 0; rows--, s->at += s->stride) {
+        for (size_t i = 0; i < s->bytes; i += VDI__GEMM_LINE)
+            VDI__PREFETCH(s->at + i, 2);
+    }
+}
+
+/* The `rows` rows of A that begin at `a`. Of a transposed A, whose lines hold several tiles, those
+ * that begin here. */
+VDI__FN void vdi__gemm_request_a(const vdi__tile *t, const char *a, size_t rows, size_t size) {
+    const size_t bytes = rows * size;
+    vdi__gemm_soon soon;
+    soon.at = a;
+    soon.rows = rows;
+    soon.stride = t->ars * size;
+    soon.bytes = t->k * size;
+    if (t->acs != 1) {
+        soon.at = a + bytes - 1;
+        if (((uintptr_t)soon.at & (VDI__GEMM_LINE - 1)) >= bytes) return;
+        soon.rows = t->k;
+        soon.stride = t->acs * size;
+        soon.bytes = 1;
+    }
+    soon.share = soon.rows;
+    vdi__gemm_request(&soon);
+}
+
 /* The rows from i0 to i1 of a panel of nv vectors of columns from j on, over t->k steps from p
- * on. */
+ * on; `soon` is what the next panel reads, or NULL where nothing is requested. */
 VDI__FN void vdi__gemm_rows(const vdi__gemm_path *path, const vdi__gemm_args *g, vdi__tile *t,
-                            size_t i0, size_t i1, size_t p, size_t j, size_t nv) {
+                            size_t i0, size_t i1, size_t p, size_t j, size_t nv,
+                            vdi__gemm_soon *soon) {
     const bool accumulate = (g->flags & VDI_GEMM_ACC) != 0, goes_on = p > 0 || accumulate;
     const size_t size = path->size;
     const char *a = (const char *)g->a + (i0 * t->ars + p * t->acs) * size;
@@ -13826,12 +13876,31 @@ VDI__FN void vdi__gemm_rows(const vdi__gemm_path *path, const vdi__gemm_args *g,
         t->a = a;
         t->c = c;
         if (goes_on) t->init = c;
+        if (soon) {
+            const size_t next = VDI__MIN(i - t->rows, t->rows);
+            if (j == 0 && next) vdi__gemm_request_a(t, a + t->rows * t->ars * size, next, size);
+            vdi__gemm_request(soon);
+        }
         vdi__gemm_tile_call(path, nv, t);
         if (p + t->k == g->k && g->act != VDI_ACT_NONE)
             vdi__gemm_act(path, g, t->rows, t->cols, c, g->ldc);
         a += t->rows * t->ars * size;
         c += t->rows * g->ldc * size;
     }
+}
+
+/* Of B the steps from p to `end`, of at most `cols` columns from j on, beside 32 tiles. */
+VDI__FN void vdi__gemm_next_panel(const vdi__gemm_args *g, vdi__gemm_soon *soon, size_t p,
+                                  size_t end, size_t j, size_t cols, size_t size) {
+    const bool tb = (g->flags & VDI_GEMM_TB) != 0;
+    const size_t next = VDI__MIN(cols, g->n - j);
+    soon->rows = 0;
+    if (!next) return;
+    soon->at = (const char *)g->b + (tb ? j * g->ldb + p : p * g->ldb + j) * size;
+    soon->rows = tb ? next : end - p;
+    soon->stride = g->ldb * size;
+    soon->bytes = (tb ? end - p : next) * size;
+    soon->share = (soon->rows + 31) / 32;
 }
 
 /* The general case, for the columns from `start` on; panel: memory for one, or NULL where none has
@@ -13841,13 +13910,17 @@ VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vd
                                             size_t start, char *panel) {
     const bool ta = (g->flags & VDI_GEMM_TA) != 0, tb = (g->flags & VDI_GEMM_TB) != 0;
     const size_t size = path->size, lanes = path->lanes, most = path->vectors;
-    const size_t steps = tb && g->m <= 8 ? (size_t)VDI__GEMM_FEW : path->steps;
+    const size_t steps =
+        tb && g->m <= 8 ? (size_t)VDI__GEMM_FEW : vdi__gemm_equal(g->k, path->steps);
+    const bool large = (g->m * g->k + g->k * g->n + g->m * g->n) * size >> 10 > VDI__GEMM_NEAR;
+    const bool asks = large && g->n > most * lanes;
+    vdi__gemm_soon soon = VDI__ZERO;
     vdi__tile t;
     size_t p = 0;
     t.ars = ta ? 1 : g->lda;
     t.acs = ta ? g->lda : 1;
     t.ldc = g->ldc;
-    t.ahead = g->m * g->ldc * size > (size_t)1 << 20;
+    t.ahead = large;
     t.runs = VDI__MAX(g->runs, (size_t)1);
     t.jump = g->jump;
     do {
@@ -13861,9 +13934,11 @@ VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vd
                 /* the last two panels share what is left, since a narrow one is slow */
                 const size_t nv = left <= most ? left : left < 2 * most ? (left + 1) / 2 : most;
                 const bool packs = tb || far || (g->n - j < nv * lanes && !masks);
-                const size_t fit = packs ? VDI__GEMM_PANEL / (nv * lanes * size) : steps;
+                const size_t fit =
+                    packs ? vdi__gemm_equal(end - p, VDI__GEMM_PANEL / (nv * lanes * size)) : steps;
                 size_t q = p;
                 t.cols = VDI__MIN(g->n - j, nv * lanes);
+                if (asks) vdi__gemm_next_panel(g, &soon, p, end, j + t.cols, t.cols, size);
                 do {
                     t.k = VDI__MIN(end - q, fit);
                     t.b = (const char *)g->b + (tb ? j * g->ldb + q : q * g->ldb + j) * size;
@@ -13873,7 +13948,7 @@ VDI__NOINLINE VDI__FN void vdi__gemm_blocks(const vdi__gemm_path *path, const vd
                         t.b = panel;
                         t.ldb = nv * lanes;
                     }
-                    vdi__gemm_rows(path, g, &t, i0, i1, q, j, nv);
+                    vdi__gemm_rows(path, g, &t, i0, i1, q, j, nv, asks ? &soon : NULL);
                     q += t.k;
                 } while (q < end);
                 j += t.cols;
@@ -14855,45 +14930,51 @@ VDI__DEF void vdi_conv1d_grad_input(vdi_dtype dtype, size_t batch, size_t t, siz
     vdi_conv1d_dilated_grad_input(dtype, &s, dz, w, work, dx);
 }
 
-/* dw (width*cin, cout) += X' dz, X (T, width*cin) with overlapping rows; at the ends of a sequence
-   a row of X is cut, and is added alone. With a dilation the taps are not neighbours in memory, so
-   each has a gemm of its own. */
-VDI__DEF void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_shape *shape,
+/* What frames from ... to-1 of one sequence add to dw, frames in rising order for every tap: tap j
+   serves max(from, pad - j D) <= t < min(to, T + pad - j D); neighbouring taps that serve the same
+   frames are one gemm if D = 1. */
+VDI__FN void vdi__conv_weight(const vdi__conv *v, const void *x, const void *dz, void *dw,
+                              int64_t from, int64_t to) {
+    for (int64_t j = 0; from < to && j < v->width;) {
+        const int64_t first = j;
+        const int64_t lo = VDI__MAX(from, v->pad - j * v->dilation);
+        const int64_t hi = VDI__MIN(to, v->t + v->pad - j * v->dilation);
+        for (j++; j < v->width && v->dilation == 1; j++) {
+            if (VDI__MAX(from, v->pad - j) != lo || VDI__MIN(to, v->t + v->pad - j) != hi) break;
+        }
+        if (lo >= hi) continue;
+        vdi_gemm(v->dtype, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)((j - first) * v->cin),
+                 (size_t)v->cout, (size_t)(hi - lo),
+                 vdi__const_at(v->dtype, x, (lo - v->pad + first * v->dilation) * v->cin),
+                 (size_t)v->cin, vdi__const_at(v->dtype, dz, lo * v->cout), (size_t)v->cout,
+                 vdi__offset_ptr(v->dtype, dw, first * v->cin * v->cout), (size_t)v->cout);
+    }
+}
+
+/* dw (width*cin, cout) += X' dz, X (T, width*cin) with overlapping rows. At the ends of a sequence
+   rows of X are cut; with a dilation taps are not neighbours in memory. */
+VDI__DEF void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_shape *s,
                                              const void *dz, const void *x, void *dw, void *dbias) {
-    const int64_t T = (int64_t)shape->t;
-    const int64_t pad = (int64_t)shape->pad_left;
-    const int64_t taps = (int64_t)shape->width;
-    const int64_t ci = (int64_t)shape->cin;
-    const int64_t co = (int64_t)shape->cout;
-    const int64_t step = (int64_t)shape->dilation;
-    const int64_t start = VDI__MIN(pad, T), end = VDI__MAX(VDI__MIN(T, T + pad - taps + 1), start);
-    for (size_t b = 0; b < shape->batch; b++) {
-        for (int64_t j = 0; j < taps && step > 1; j++) {
-            const int64_t lo = VDI__MAX(0, pad - j * step), hi = VDI__MIN(T, T + pad - j * step);
-            if (lo < hi) {
-                vdi_gemm(dtype, VDI_GEMM_TA | VDI_GEMM_ACC, shape->cin, shape->cout,
-                         (size_t)(hi - lo), vdi__const_at(dtype, x, (lo - pad + j * step) * ci),
-                         shape->cin, vdi__const_at(dtype, dz, lo * co), shape->cout,
-                         vdi__offset_ptr(dtype, dw, j * ci * co), shape->cout);
-            }
+    vdi__conv v = VDI__ZERO;
+    v.dtype = dtype;
+    v.t = (int64_t)s->t;
+    v.cin = (int64_t)s->cin;
+    v.cout = (int64_t)s->cout;
+    v.width = (int64_t)s->width;
+    v.pad = (int64_t)s->pad_left;
+    v.dilation = s->dilation ? (int64_t)s->dilation : 1;
+    const int64_t start = VDI__MIN(v.pad, v.t);
+    const int64_t end = VDI__MAX(VDI__MIN(v.t, v.t + v.pad - v.width + 1), start);
+    const bool whole = v.dilation > 1;
+    for (size_t b = 0; b < s->batch; b++) {
+        vdi__conv_weight(&v, x, dz, dw, 0, whole ? v.t : start);
+        if (!whole) {
+            vdi__conv_weight(&v, x, dz, dw, start, end);
+            vdi__conv_weight(&v, x, dz, dw, end, v.t);
         }
-        for (int64_t s = 0; s < T && step <= 1;) {
-            const bool middle = s >= start && s < end;
-            const int64_t rows = middle ? end - s : 1;
-            const int64_t lo = VDI__MAX(0, pad - s);
-            const int64_t hi = VDI__MIN(taps, T + pad - s);
-            if (lo < hi) {
-                vdi_gemm(dtype, VDI_GEMM_TA | VDI_GEMM_ACC, (size_t)((hi - lo) * ci), shape->cout,
-                         (size_t)rows, vdi__const_at(dtype, x, (s - pad + lo) * ci), shape->cin,
-                         vdi__const_at(dtype, dz, s * co), shape->cout,
-                         vdi__offset_ptr(dtype, dw, lo * ci * co), shape->cout);
-            }
-            s += rows;
-        }
-        if (dbias)
-            vdi__kernels_of(dtype)->sum_rows(shape->t, shape->cout, dz, shape->cout, 1, dbias);
-        x = vdi__const_at(dtype, x, T * ci);
-        dz = vdi__const_at(dtype, dz, T * co);
+        if (dbias) vdi__kernels_of(dtype)->sum_rows(s->t, s->cout, dz, s->cout, 1, dbias);
+        x = vdi__const_at(dtype, x, v.t * v.cin);
+        dz = vdi__const_at(dtype, dz, v.t * v.cout);
     }
 }
 
@@ -29925,19 +30006,26 @@ VDI__DEF vdi_status vdi_score_ridge(const vdi_score_decode *how, int64_t rows, i
 #define VDI_MODEL_SCORE_SPIKES_C
 
 #define VDI__SCORE_STEP 0.01 /* seconds of the grid */
+#define VDI__SCORE_SAMPLES \
+    1e12 /* that many in a trial are refused: sums of them stay far from
+                                   overflow */
 /* grid samples of a bin; most samples to either side of a smoothed one */
 enum { VDI__SCORE_BIN = 4, VDI__SCORE_RADIUS = 80 };
 
-/* Samples of the grid over the trial: 0, 0.01, ... below the centre of the last frame. */
+/* Samples of the grid over the trial: 0, 0.01, ... below the centre of the last frame. -1: more
+ * than there may be. */
 VDI__FN int64_t vdi__score_grid(const vdi_score_train *q) {
     const double n = q->frames > 1 ? ceil((double)(q->frames - 1) / q->fps / VDI__SCORE_STEP) : 0;
+    if (!(n < VDI__SCORE_SAMPLES)) return -1;
     return n > 0 ? (int64_t)n : 0;
 }
 
 VDI__DEF size_t vdi_score_spikes_work(int64_t trials, const vdi_score_train *trial) {
     size_t samples = 0;
     for (int64_t i = 0; i < trials; i++) {
-        if (trial[i].fps > 0) samples += (size_t)vdi__score_grid(&trial[i]);
+        const int64_t n = trial[i].fps > 0 ? vdi__score_grid(&trial[i]) : 0;
+        if (n < 0 || (uint64_t)n > SIZE_MAX / 64 - samples) return SIZE_MAX;
+        samples += (size_t)n;
     }
     return 4 * samples + 2 * (samples / VDI__SCORE_BIN) + 1;
 }
@@ -29946,8 +30034,15 @@ VDI__DEF int64_t vdi_score_spikes_times(int64_t frames, double fps, const double
                                         double *times) {
     int64_t n = 0;
     for (int64_t k = 0; k < frames; k++) {
+        if (counts[k] >= 1e9) return -1;
+        n += counts[k] >= 0.5 ? (int64_t)floor(counts[k] + 0.5) : 0;
+        if (n > INT64_MAX / 2) return -1;
+    }
+    if (!times) return n;
+    n = 0;
+    for (int64_t k = 0; k < frames; k++) {
         const int64_t c = counts[k] >= 0.5 ? (int64_t)floor(counts[k] + 0.5) : 0;
-        for (int64_t j = 0; j < c && times; j++)
+        for (int64_t j = 0; j < c; j++)
             times[n + j] = ((double)k - 0.5 + ((double)j + 0.5) / (double)c) / fps;
         n += c;
     }
@@ -30153,6 +30248,11 @@ VDI__FN vdi_status vdi__score_measure(vdi__score_neuron *u, vdi_error *err) {
         if (!(fps > 0 && fps < 1e9)) {
             return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
                                  "trial %lld has %g frames per second", (long long)i, fps);
+        }
+        if (vdi__score_grid(&u->trial[i]) < 0) {
+            return vdi_error_set(err, VDI_ERR_ARGUMENT, where,
+                                 "trial %lld lasts %g s, expected less than 1e10", (long long)i,
+                                 (double)u->trial[i].frames / fps);
         }
         u->samples += vdi__score_grid(&u->trial[i]);
         u->bins += vdi__score_grid(&u->trial[i]) / VDI__SCORE_BIN;
@@ -59709,13 +59809,6 @@ VDI_KERNEL void VDI_PN(vdi__kernel_softmax)(vdi__softmax_kind kind, size_t rows,
 #define VDI__MASK_FULL (VDI_MASKS && VDI_REGISTERS == 32)
 #define VDI__MASK_SMALL VDI_MASKS
 
-#ifndef VDI__PREFETCH
-#if VDI__GNU && !defined(__TINYC__)
-#define VDI__PREFETCH(p) __builtin_prefetch(p)
-#else
-#define VDI__PREFETCH(p) ((void)0)
-#endif
-#endif
 /* mr, nv, masked and exact are constants after inlining, and acc stays in registers. Rows beyond
    t->rows repeat the first one and are not stored; with `exact` there are none, and three rows
    share a pointer, so that the addresses fit into registers, too. */
@@ -59753,13 +59846,14 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, bool exa
     }
     if (mr > 4 && t->ahead) { /* the rows of C that the next tile will load */
         for (size_t i = mr; i < 2 * mr; i++) {
-            VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(c + i * ldc + j * VDI_W);
+            VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(c + i * ldc + j * VDI_W, 3);
         }
     }
     for (size_t run = exact || VDI_FALLBACK ? 1 : t->runs; run > 0; run--) {
         for (size_t p = t->k; p > 0; p--) {
             if (mr == 8 && nv == 3) { /* B is in a near cache, its rows far apart */
-                VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(b + 6 * ldb + j * VDI_W);
+                VDI__UNROLL for (size_t j = 0; j < nv; j++)
+                    VDI__PREFETCH(b + 6 * ldb + j * VDI_W, 3);
             }
             VDI__UNROLL for (size_t j = 0; j < nv; j++) {
                 v[j] =
@@ -59909,7 +60003,7 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
 #if VDI_REGISTERS == 32
     4,
     {16, 8, 8, 6},
-    240,
+    256,
     3,
     VDI_W > 8 ? VDI_W : 8,
     VDI__MASK_FULL,
@@ -63911,13 +64005,6 @@ VDI_KERNEL void VDI_PN(vdi__kernel_softmax)(vdi__softmax_kind kind, size_t rows,
 #define VDI__MASK_FULL (VDI_MASKS && VDI_REGISTERS == 32)
 #define VDI__MASK_SMALL VDI_MASKS
 
-#ifndef VDI__PREFETCH
-#if VDI__GNU && !defined(__TINYC__)
-#define VDI__PREFETCH(p) __builtin_prefetch(p)
-#else
-#define VDI__PREFETCH(p) ((void)0)
-#endif
-#endif
 /* mr, nv, masked and exact are constants after inlining, and acc stays in registers. Rows beyond
    t->rows repeat the first one and are not stored; with `exact` there are none, and three rows
    share a pointer, so that the addresses fit into registers, too. */
@@ -63955,13 +64042,14 @@ VDI_LOCAL void VDI_PN(vdi__tile_run)(size_t mr, size_t nv, bool masked, bool exa
     }
     if (mr > 4 && t->ahead) { /* the rows of C that the next tile will load */
         for (size_t i = mr; i < 2 * mr; i++) {
-            VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(c + i * ldc + j * VDI_W);
+            VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(c + i * ldc + j * VDI_W, 3);
         }
     }
     for (size_t run = exact || VDI_FALLBACK ? 1 : t->runs; run > 0; run--) {
         for (size_t p = t->k; p > 0; p--) {
             if (mr == 8 && nv == 3) { /* B is in a near cache, its rows far apart */
-                VDI__UNROLL for (size_t j = 0; j < nv; j++) VDI__PREFETCH(b + 6 * ldb + j * VDI_W);
+                VDI__UNROLL for (size_t j = 0; j < nv; j++)
+                    VDI__PREFETCH(b + 6 * ldb + j * VDI_W, 3);
             }
             VDI__UNROLL for (size_t j = 0; j < nv; j++) {
                 v[j] =
@@ -64111,7 +64199,7 @@ static const vdi__gemm_path VDI_PN(vdi__gemm_path) = {
 #if VDI_REGISTERS == 32
     4,
     {16, 8, 8, 6},
-    240,
+    256,
     3,
     VDI_W > 8 ? VDI_W : 8,
     VDI__MASK_FULL,
