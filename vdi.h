@@ -3273,7 +3273,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_eigh(vdi_dtype dtype, size_t n, const void 
 VDI_API VDI_NODISCARD vdi_status vdi_svd(vdi_dtype dtype, size_t m, size_t n, const void *a,
                                          size_t lda, void *u, void *s, void *vt, void *work,
                                          vdi_error *err);
-/** Elements of work for vdi_svd. */
+/** Elements of work for vdi_svd; SIZE_MAX if no size holds them. */
 VDI_API size_t vdi_svd_work(size_t m, size_t n);
 
 /* ---- private: the kernels -------------------------------------------------------------------- */
@@ -5733,6 +5733,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, co
                                                      int64_t n, const double *truth,
                                                      int64_t fit_rows, double *work, double *column,
                                                      double *r2, vdi_error *err);
+/** Numbers of `work`; SIZE_MAX if no size holds them. */
 VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
 
 #endif /* VDI_MODEL_SCORE_SCORE_H */
@@ -5768,7 +5769,7 @@ typedef struct vdi_score_decode {
     double ridge;  /**< in units of each latent's sum of squares, times the latents; 0: 1e-4 */
 } vdi_score_decode;
 
-/** Numbers of `work`. */
+/** Numbers of `work`; SIZE_MAX if no size holds them. */
 VDI_API size_t vdi_score_latents_work(int64_t d, int64_t n);
 /** aligned (rows,d) = scale (x - mean x) G + mean reference, nearest to reference (rows,d) by least
  * squares, with an orthogonal G (d,d), which `rotation` receives if it is not NULL; *r2 of it.
@@ -14890,7 +14891,7 @@ VDI__DEF void vdi_conv1d(vdi_dtype dtype, size_t batch, size_t t, size_t cin, si
 }
 
 VDI__DEF size_t vdi_conv1d_grad_work(size_t cin, size_t cout, size_t width) {
-    return width * cin * cout;
+    return vdi_mul_size(width, vdi_mul_size(cin, cout));
 }
 
 /* dx[s,i] = sum_{j,o} dz[s + pad - j D, o] w[j,i,o]: the same convolution, of dz, with the taps in
@@ -15037,7 +15038,8 @@ VDI__DEF void vdi_gru_forward(vdi_dtype dtype, size_t t, size_t batch, size_t hi
 /* dhp of all times, the transposed weights, a state of zeros, and the gradient that goes from a
  * state to the one before */
 VDI__DEF size_t vdi_gru_backward_work(size_t t, size_t batch, size_t hidden) {
-    return 3 * hidden * t * batch + 3 * hidden * hidden + 2 * batch * hidden;
+    const size_t times = vdi_mul_size(3, vdi_add_size(vdi_mul_size(t, batch), hidden));
+    return vdi_mul_size(hidden, vdi_add_size(times, vdi_mul_size(2, batch)));
 }
 
 VDI__DEF void vdi_gru_backward(vdi_dtype dtype, size_t t, size_t batch, size_t hidden, bool reverse,
@@ -15458,7 +15460,7 @@ VDI__DEF vdi_status vdi_eigh(vdi_dtype dtype, size_t n, const void *a, size_t ld
 /* A wide matrix is turned by rotations of its rows, a tall one of its columns: the longer rows G
    end orthogonal, with lengths s, and the rotations themselves are the other factor J (r,r). G
    stands where J does not: tall: G = A' in work, J in Vt. */
-VDI__DEF size_t vdi_svd_work(size_t m, size_t n) { return m >= n ? m * n : m * m; }
+VDI__DEF size_t vdi_svd_work(size_t m, size_t n) { return vdi_mul_size(m, VDI__MIN(m, n)); }
 
 /* Rows first ... r-1 of g (r,c), r <= c, become unit vectors orthogonal to all the others. */
 VDI__FN void vdi__complete_rows(vdi_dtype dtype, size_t first, size_t r, size_t c, void *g) {
@@ -29686,7 +29688,9 @@ VDI__DEF vdi_status vdi_score_r2(int64_t rows, int64_t n, const double *truth,
 }
 
 VDI__DEF size_t vdi_score_linear_r2_work(int64_t d, int64_t n) {
-    return (size_t)((d + 1) * (d + 1) + (d + 1) * n + 2 * d + n);
+    const size_t pairs = vdi_add_size(vdi_array_size(1, d, d, 1), vdi_array_size(1, d, n, 1));
+    const size_t rows = vdi_add_size(vdi_array_size(1, d, 4, 1), vdi_array_size(1, n, 2, 1));
+    return vdi_add_size(vdi_add_size(pairs, rows), 1);
 }
 
 VDI__FN bool vdi__score_row(int64_t n, const double *x) {
@@ -29828,8 +29832,10 @@ typedef struct vdi__score_products {
 } vdi__score_products;
 
 VDI__DEF size_t vdi_score_latents_work(int64_t d, int64_t n) {
-    const size_t D = (size_t)d, N = (size_t)VDI__MAX(n, d), pair = D + 2 * N + D * D + D * N;
-    return pair + 3 * D * D + 2 * D + vdi_svd_work(D, D);
+    const int64_t most = VDI__MAX(n, d);
+    const size_t pairs = vdi_add_size(vdi_array_size(1, d, d, 5), vdi_array_size(1, d, most, 1));
+    return vdi_add_size(pairs,
+                        vdi_add_size(vdi_array_size(1, d, 3, 1), vdi_array_size(1, most, 2, 1)));
 }
 
 /* Of the rows that `fold` does not hold out; -1: of all. */

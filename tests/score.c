@@ -178,7 +178,7 @@ TEST(score, r2) {
     CHECK_CLOSE(column[0], want[0], 1e-9);
     CHECK_CLOSE(column[1], want[1], 1e-9);
     CHECK(column[2] != column[2], "a constant column has R2 %g", column[2]);
-    CHECK(vdi_score_linear_r2_work(2, 3) <= 64, "work");
+    CHECK(vdi_score_linear_r2_work(2, 3) == 25);
     CHECK_OK(vdi_score_linear_r2(R, 2, x, 3, truth, 150, work, column, &r2, &err), err);
     CHECK_CLOSE(column[0], 1, 1e-9); /* an exact affine map is found, in spite of the large mean */
     CHECK(column[1] > 0.94 && column[1] < 0.999, "%g", column[1]);
@@ -337,4 +337,23 @@ TEST(score, ridge) {
     CHECK_FAILS(vdi_score_ridge(&how, ROWS, D, x, N, y, work, decoded, &r2, &err),
                 VDI_ERR_ARGUMENT);
     free(work);
+}
+
+/* No size of a work space wraps around to a small one. */
+TEST(score, sizes_that_no_memory_holds) {
+    static const int64_t hostile[] = {-1, INT64_MIN, INT64_MAX, (int64_t)1 << 40};
+    for (size_t i = 0; i < VDI__COUNT(hostile); i++) {
+        const int64_t h = hostile[i];
+        CHECK(vdi_score_linear_r2_work(h, 3) == SIZE_MAX, "%lld", (long long)h);
+        CHECK(vdi_score_linear_r2_work(h, h) == SIZE_MAX, "%lld", (long long)h);
+        CHECK(vdi_score_latents_work(h, 3) == SIZE_MAX, "%lld", (long long)h);
+        CHECK(vdi_score_latents_work(h, h) == SIZE_MAX, "%lld", (long long)h);
+    }
+    const size_t large = SIZE_MAX / 2;
+    CHECK(vdi_score_latents_work(2, 3) == 38);
+    CHECK(vdi_svd_work(large, large) == SIZE_MAX && vdi_svd_work(5, 3) == 15);
+    CHECK(vdi_svd_work(3, 5) == 9);
+    CHECK(vdi_conv1d_grad_work(large, 3, 1) == SIZE_MAX && vdi_conv1d_grad_work(2, 3, 4) == 24);
+    CHECK(vdi_gru_backward_work(large, 3, 1) == SIZE_MAX);
+    CHECK(vdi_gru_backward_work(2, 3, 4) == 3 * 4 * 2 * 3 + 3 * 4 * 4 + 2 * 3 * 4);
 }

@@ -167,7 +167,7 @@ VDI__DEF void vdi_conv1d(vdi_dtype dtype, size_t batch, size_t t, size_t cin, si
 }
 
 VDI__DEF size_t vdi_conv1d_grad_work(size_t cin, size_t cout, size_t width) {
-    return width * cin * cout;
+    return vdi_mul_size(width, vdi_mul_size(cin, cout));
 }
 
 /* dx[s,i] = sum_{j,o} dz[s + pad - j D, o] w[j,i,o]: the same convolution, of dz, with the taps in

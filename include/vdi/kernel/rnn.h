@@ -95,7 +95,8 @@ VDI__DEF void vdi_gru_forward(vdi_dtype dtype, size_t t, size_t batch, size_t hi
 /* dhp of all times, the transposed weights, a state of zeros, and the gradient that goes from a
  * state to the one before */
 VDI__DEF size_t vdi_gru_backward_work(size_t t, size_t batch, size_t hidden) {
-    return 3 * hidden * t * batch + 3 * hidden * hidden + 2 * batch * hidden;
+    const size_t times = vdi_mul_size(3, vdi_add_size(vdi_mul_size(t, batch), hidden));
+    return vdi_mul_size(hidden, vdi_add_size(times, vdi_mul_size(2, batch)));
 }
 
 VDI__DEF void vdi_gru_backward(vdi_dtype dtype, size_t t, size_t batch, size_t hidden, bool reverse,

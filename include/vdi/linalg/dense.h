@@ -67,7 +67,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_eigh(vdi_dtype dtype, size_t n, const void 
 VDI_API VDI_NODISCARD vdi_status vdi_svd(vdi_dtype dtype, size_t m, size_t n, const void *a,
                                          size_t lda, void *u, void *s, void *vt, void *work,
                                          vdi_error *err);
-/** Elements of work for vdi_svd. */
+/** Elements of work for vdi_svd; SIZE_MAX if no size holds them. */
 VDI_API size_t vdi_svd_work(size_t m, size_t n);
 
 /* ---- private: the kernels -------------------------------------------------------------------- */
@@ -338,7 +338,7 @@ VDI__DEF vdi_status vdi_eigh(vdi_dtype dtype, size_t n, const void *a, size_t ld
 /* A wide matrix is turned by rotations of its rows, a tall one of its columns: the longer rows G
    end orthogonal, with lengths s, and the rotations themselves are the other factor J (r,r). G
    stands where J does not: tall: G = A' in work, J in Vt. */
-VDI__DEF size_t vdi_svd_work(size_t m, size_t n) { return m >= n ? m * n : m * m; }
+VDI__DEF size_t vdi_svd_work(size_t m, size_t n) { return vdi_mul_size(m, VDI__MIN(m, n)); }
 
 /* Rows first ... r-1 of g (r,c), r <= c, become unit vectors orthogonal to all the others. */
 VDI__FN void vdi__complete_rows(vdi_dtype dtype, size_t first, size_t r, size_t c, void *g) {

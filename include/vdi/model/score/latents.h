@@ -28,7 +28,7 @@ typedef struct vdi_score_decode {
     double ridge;  /**< in units of each latent's sum of squares, times the latents; 0: 1e-4 */
 } vdi_score_decode;
 
-/** Numbers of `work`. */
+/** Numbers of `work`; SIZE_MAX if no size holds them. */
 VDI_API size_t vdi_score_latents_work(int64_t d, int64_t n);
 /** aligned (rows,d) = scale (x - mean x) G + mean reference, nearest to reference (rows,d) by least
  * squares, with an orthogonal G (d,d), which `rotation` receives if it is not NULL; *r2 of it.
@@ -66,8 +66,10 @@ typedef struct vdi__score_products {
 } vdi__score_products;
 
 VDI__DEF size_t vdi_score_latents_work(int64_t d, int64_t n) {
-    const size_t D = (size_t)d, N = (size_t)VDI__MAX(n, d), pair = D + 2 * N + D * D + D * N;
-    return pair + 3 * D * D + 2 * D + vdi_svd_work(D, D);
+    const int64_t most = VDI__MAX(n, d);
+    const size_t pairs = vdi_add_size(vdi_array_size(1, d, d, 5), vdi_array_size(1, d, most, 1));
+    return vdi_add_size(pairs,
+                        vdi_add_size(vdi_array_size(1, d, 3, 1), vdi_array_size(1, most, 2, 1)));
 }
 
 /* Of the rows that `fold` does not hold out; -1: of all. */

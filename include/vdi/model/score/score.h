@@ -88,6 +88,7 @@ VDI_API VDI_NODISCARD vdi_status vdi_score_linear_r2(int64_t rows, int64_t d, co
                                                      int64_t n, const double *truth,
                                                      int64_t fit_rows, double *work, double *column,
                                                      double *r2, vdi_error *err);
+/** Numbers of `work`; SIZE_MAX if no size holds them. */
 VDI_API size_t vdi_score_linear_r2_work(int64_t d, int64_t n);
 
 #endif /* VDI_MODEL_SCORE_SCORE_H */
@@ -295,7 +296,9 @@ VDI__DEF vdi_status vdi_score_r2(int64_t rows, int64_t n, const double *truth,
 }
 
 VDI__DEF size_t vdi_score_linear_r2_work(int64_t d, int64_t n) {
-    return (size_t)((d + 1) * (d + 1) + (d + 1) * n + 2 * d + n);
+    const size_t pairs = vdi_add_size(vdi_array_size(1, d, d, 1), vdi_array_size(1, d, n, 1));
+    const size_t rows = vdi_add_size(vdi_array_size(1, d, 4, 1), vdi_array_size(1, n, 2, 1));
+    return vdi_add_size(vdi_add_size(pairs, rows), 1);
 }
 
 VDI__FN bool vdi__score_row(int64_t n, const double *x) {
