@@ -2735,8 +2735,8 @@ typedef void vdi__tile_fn(const vdi__tile *t);
  *   panels of NV vectors of columns. B is read in place where that is fast, else a panel is copied
  *   to the stack: when it is stored transposed, when its last vector is cut and masked loads cost,
  *   when its rows lie far apart.
- * While a tile is computed, the next tile's C and A and a share of the next panel of B are requested
- * from memory, where the operands are too large for a near cache.
+ * While a tile is computed, the next tile's C and A and a share of the next panel of B are
+ * requested from memory, where the operands are too large for a near cache.
  * A is read in place, by broadcasts, so that its transpose costs nothing; only where its rows lie
  * far apart are strips of it copied, and B is read in place. A product with few columns is
  * computed turned over, with the lanes across the rows; one with a single row runs over wide
@@ -14865,9 +14865,7 @@ VDI__FN vdi_conv1d_shape vdi__conv1d_shape(size_t batch, size_t t, size_t cin, s
     return s;
 }
 
-VDI__DEF void vdi_conv1d_dilated(vdi_dtype dtype, const vdi_conv1d_shape *s, const void *x,
-                                 const void *w, const void *bias, vdi_act act, double act_param,
-                                 void *y) {
+VDI__FN vdi__conv vdi__conv_of(vdi_dtype dtype, const vdi_conv1d_shape *s) {
     vdi__conv v = VDI__ZERO;
     v.dtype = dtype;
     v.t = (int64_t)s->t;
@@ -14876,6 +14874,13 @@ VDI__DEF void vdi_conv1d_dilated(vdi_dtype dtype, const vdi_conv1d_shape *s, con
     v.width = (int64_t)s->width;
     v.pad = (int64_t)s->pad_left;
     v.dilation = s->dilation ? (int64_t)s->dilation : 1;
+    return v;
+}
+
+VDI__DEF void vdi_conv1d_dilated(vdi_dtype dtype, const vdi_conv1d_shape *s, const void *x,
+                                 const void *w, const void *bias, vdi_act act, double act_param,
+                                 void *y) {
+    vdi__conv v = vdi__conv_of(dtype, s);
     v.w = w;
     v.bias = bias;
     v.act = act;
@@ -14956,14 +14961,7 @@ VDI__FN void vdi__conv_weight(const vdi__conv *v, const void *x, const void *dz,
    rows of X are cut; with a dilation taps are not neighbours in memory. */
 VDI__DEF void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_shape *s,
                                              const void *dz, const void *x, void *dw, void *dbias) {
-    vdi__conv v = VDI__ZERO;
-    v.dtype = dtype;
-    v.t = (int64_t)s->t;
-    v.cin = (int64_t)s->cin;
-    v.cout = (int64_t)s->cout;
-    v.width = (int64_t)s->width;
-    v.pad = (int64_t)s->pad_left;
-    v.dilation = s->dilation ? (int64_t)s->dilation : 1;
+    const vdi__conv v = vdi__conv_of(dtype, s);
     const int64_t start = VDI__MIN(v.pad, v.t);
     const int64_t end = VDI__MAX(VDI__MIN(v.t, v.t + v.pad - v.width + 1), start);
     const bool whole = v.dilation > 1;
@@ -30012,9 +30010,8 @@ VDI__DEF vdi_status vdi_score_ridge(const vdi_score_decode *how, int64_t rows, i
 #define VDI_MODEL_SCORE_SPIKES_C
 
 #define VDI__SCORE_STEP 0.01 /* seconds of the grid */
-#define VDI__SCORE_SAMPLES \
-    1e12 /* that many in a trial are refused: sums of them stay far from
-                                   overflow */
+/* So many in a trial are refused: sums of them stay far from overflow. */
+#define VDI__SCORE_SAMPLES 1e12
 /* grid samples of a bin; most samples to either side of a smoothed one */
 enum { VDI__SCORE_BIN = 4, VDI__SCORE_RADIUS = 80 };
 
@@ -30036,18 +30033,20 @@ VDI__DEF size_t vdi_score_spikes_work(int64_t trials, const vdi_score_train *tri
     return 4 * samples + 2 * (samples / VDI__SCORE_BIN) + 1;
 }
 
+VDI__FN int64_t vdi__score_count(double x) { return x >= 0.5 ? (int64_t)floor(x + 0.5) : 0; }
+
 VDI__DEF int64_t vdi_score_spikes_times(int64_t frames, double fps, const double *counts,
                                         double *times) {
     int64_t n = 0;
     for (int64_t k = 0; k < frames; k++) {
         if (counts[k] >= 1e9) return -1;
-        n += counts[k] >= 0.5 ? (int64_t)floor(counts[k] + 0.5) : 0;
+        n += vdi__score_count(counts[k]);
         if (n > INT64_MAX / 2) return -1;
     }
     if (!times) return n;
     n = 0;
     for (int64_t k = 0; k < frames; k++) {
-        const int64_t c = counts[k] >= 0.5 ? (int64_t)floor(counts[k] + 0.5) : 0;
+        const int64_t c = vdi__score_count(counts[k]);
         for (int64_t j = 0; j < c; j++)
             times[n + j] = ((double)k - 0.5 + ((double)j + 0.5) / (double)c) / fps;
         n += c;

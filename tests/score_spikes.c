@@ -73,7 +73,7 @@ TEST(score_spikes, against_the_reference) {
     }
 }
 
-/* Counts whose sum wraps, and trials longer than memory: refused before a size is taken from them. */
+/* Counts whose sum wraps, and trials longer than memory: refused before a size is computed. */
 TEST(score_spikes, hostile_sizes) {
     const double wraps[5] = {4611686018427387904.0, 4611686018427387904.0, 4611686018427387904.0,
                              4611686018427387904.0, 2};

@@ -141,9 +141,7 @@ VDI__FN vdi_conv1d_shape vdi__conv1d_shape(size_t batch, size_t t, size_t cin, s
     return s;
 }
 
-VDI__DEF void vdi_conv1d_dilated(vdi_dtype dtype, const vdi_conv1d_shape *s, const void *x,
-                                 const void *w, const void *bias, vdi_act act, double act_param,
-                                 void *y) {
+VDI__FN vdi__conv vdi__conv_of(vdi_dtype dtype, const vdi_conv1d_shape *s) {
     vdi__conv v = VDI__ZERO;
     v.dtype = dtype;
     v.t = (int64_t)s->t;
@@ -152,6 +150,13 @@ VDI__DEF void vdi_conv1d_dilated(vdi_dtype dtype, const vdi_conv1d_shape *s, con
     v.width = (int64_t)s->width;
     v.pad = (int64_t)s->pad_left;
     v.dilation = s->dilation ? (int64_t)s->dilation : 1;
+    return v;
+}
+
+VDI__DEF void vdi_conv1d_dilated(vdi_dtype dtype, const vdi_conv1d_shape *s, const void *x,
+                                 const void *w, const void *bias, vdi_act act, double act_param,
+                                 void *y) {
+    vdi__conv v = vdi__conv_of(dtype, s);
     v.w = w;
     v.bias = bias;
     v.act = act;
@@ -232,14 +237,7 @@ VDI__FN void vdi__conv_weight(const vdi__conv *v, const void *x, const void *dz,
    rows of X are cut; with a dilation taps are not neighbours in memory. */
 VDI__DEF void vdi_conv1d_dilated_grad_weight(vdi_dtype dtype, const vdi_conv1d_shape *s,
                                              const void *dz, const void *x, void *dw, void *dbias) {
-    vdi__conv v = VDI__ZERO;
-    v.dtype = dtype;
-    v.t = (int64_t)s->t;
-    v.cin = (int64_t)s->cin;
-    v.cout = (int64_t)s->cout;
-    v.width = (int64_t)s->width;
-    v.pad = (int64_t)s->pad_left;
-    v.dilation = s->dilation ? (int64_t)s->dilation : 1;
+    const vdi__conv v = vdi__conv_of(dtype, s);
     const int64_t start = VDI__MIN(v.pad, v.t);
     const int64_t end = VDI__MAX(VDI__MIN(v.t, v.t + v.pad - v.width + 1), start);
     const bool whole = v.dilation > 1;

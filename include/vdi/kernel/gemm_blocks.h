@@ -6,8 +6,8 @@
  *   panels of NV vectors of columns. B is read in place where that is fast, else a panel is copied
  *   to the stack: when it is stored transposed, when its last vector is cut and masked loads cost,
  *   when its rows lie far apart.
- * While a tile is computed, the next tile's C and A and a share of the next panel of B are requested
- * from memory, where the operands are too large for a near cache.
+ * While a tile is computed, the next tile's C and A and a share of the next panel of B are
+ * requested from memory, where the operands are too large for a near cache.
  * A is read in place, by broadcasts, so that its transpose costs nothing; only where its rows lie
  * far apart are strips of it copied, and B is read in place. A product with few columns is
  * computed turned over, with the lanes across the rows; one with a single row runs over wide

@@ -81,9 +81,8 @@ VDI_API int64_t vdi_score_spikes_times(int64_t frames, double fps, const double 
 #define VDI_MODEL_SCORE_SPIKES_C
 
 #define VDI__SCORE_STEP 0.01 /* seconds of the grid */
-#define VDI__SCORE_SAMPLES \
-    1e12 /* that many in a trial are refused: sums of them stay far from
-                                   overflow */
+/* So many in a trial are refused: sums of them stay far from overflow. */
+#define VDI__SCORE_SAMPLES 1e12
 /* grid samples of a bin; most samples to either side of a smoothed one */
 enum { VDI__SCORE_BIN = 4, VDI__SCORE_RADIUS = 80 };
 
@@ -105,18 +104,20 @@ VDI__DEF size_t vdi_score_spikes_work(int64_t trials, const vdi_score_train *tri
     return 4 * samples + 2 * (samples / VDI__SCORE_BIN) + 1;
 }
 
+VDI__FN int64_t vdi__score_count(double x) { return x >= 0.5 ? (int64_t)floor(x + 0.5) : 0; }
+
 VDI__DEF int64_t vdi_score_spikes_times(int64_t frames, double fps, const double *counts,
                                         double *times) {
     int64_t n = 0;
     for (int64_t k = 0; k < frames; k++) {
         if (counts[k] >= 1e9) return -1;
-        n += counts[k] >= 0.5 ? (int64_t)floor(counts[k] + 0.5) : 0;
+        n += vdi__score_count(counts[k]);
         if (n > INT64_MAX / 2) return -1;
     }
     if (!times) return n;
     n = 0;
     for (int64_t k = 0; k < frames; k++) {
-        const int64_t c = counts[k] >= 0.5 ? (int64_t)floor(counts[k] + 0.5) : 0;
+        const int64_t c = vdi__score_count(counts[k]);
         for (int64_t j = 0; j < c; j++)
             times[n + j] = ((double)k - 0.5 + ((double)j + 0.5) / (double)c) / fps;
         n += c;
